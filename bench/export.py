@@ -346,7 +346,7 @@ def _peak(who: int) -> int:
 def _measured(run_dir: Path) -> None:
     """Export a run and print seconds and peak memory, imports included."""
     from reelbench.reporting.export import export  # noqa: PLC0415 - part of what is measured
-    from reelbench.reporting.publish import DEFAULT  # noqa: PLC0415
+    from reelbench.reporting.formats import DEFAULT  # noqa: PLC0415
 
     begun = time.monotonic()
     export(run_dir, None, charts=True, formats=DEFAULT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -38,7 +38,8 @@ from reelbench.reporting.evidence.server_samples import in_theirs, lag_of, serve
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import TraceEvidence, TraceSource
 from reelbench.reporting.evidence.usage_samples import UsageSamples
-from reelbench.reporting.publish import DRAWN, Format, publish
+from reelbench.reporting.formats import DRAWN, Format
+from reelbench.reporting.publish import publish
 from reelbench.reporting.render import terminal
 from reelbench.reporting.render.drawing import Drawing, drawing_processes
 from reelbench.reporting.results.outcome import DimensionResult, RunResult
@@ -52,8 +53,7 @@ SETTLE = 30.0
 """Seconds after the end of a run at which telemetry is read if the stack recorded no instant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(msgspec.Struct, frozen=True):
     """The files and verdicts of an export."""
 
     paths: tuple[Path, ...]

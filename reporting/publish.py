@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
 from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.reporting.document.report import Report
+from reelbench.reporting.formats import Format
 from reelbench.reporting.render import markdown
 from reelbench.reporting.render.drawing import Drawing, Form
 from reelbench.reporting.render.names import FIGURES, figures_of
@@ -18,44 +18,9 @@ from reelbench.reporting.results.page_data import page_data
 from reelbench.reporting.results.results import Results, to_json
 from reelbench.reporting.results.summary import Summary
 
-
-class FormatError(ValueError):
-    """An unknown format; the message is one sentence."""
-
-
-class Format(StrEnum):
-    """A format of the reports."""
-
-    MARKDOWN = "md"
-    HTML = "html"
-    LATEX = "latex"
-    CSV = "csv"
-    JSON = "json"
-    JUNIT = "junit"
-
-
-DEFAULT = (Format.MARKDOWN, Format.HTML, Format.CSV, Format.JSON, Format.JUNIT)
-"""Formats that the commands write by default: all but LaTeX, which draws the figures once more."""
-DRAWN = frozenset({Format.MARKDOWN, Format.HTML, Format.LATEX})
-"""Formats with figures."""
 RESULTS = "results.json"
 PAGE = "report.html"
 """All reports of a run on one page."""
-
-
-def formats_of(names: str) -> tuple[Format, ...]:
-    """Parse names separated by commas.
-
-    Raises:
-        FormatError: a format is unknown, or no format is named.
-    """
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    known = [form.value for form in Format]
-    if unknown := [name for name in wanted if name not in known]:
-        raise FormatError(f"unknown format {', '.join(map(repr, unknown))}; choose from {', '.join(known)}")
-    if not wanted:
-        raise FormatError(f"no format is named; choose from {', '.join(known)}")
-    return tuple(form for form in Format if form.value in wanted)
 
 
 def publish(folder: Path, found: RunResult, formats: Collection[Format], drawing: Drawing | None) -> list[Path]:

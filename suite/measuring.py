@@ -230,7 +230,8 @@ def _report(  # noqa: PLR0917 - a run and where its numbers are from
     """Write the reports and show the verdicts."""
     begun = time.monotonic()
     from reelbench.reporting.export import REPORTS_DIR, export  # noqa: PLC0415 - see `_prepared`
-    from reelbench.reporting.publish import DEFAULT, PAGE  # noqa: PLC0415
+    from reelbench.reporting.formats import DEFAULT  # noqa: PLC0415
+    from reelbench.reporting.publish import PAGE  # noqa: PLC0415
 
     exported = export(run_dir, prometheus_url, theirs=theirs, charts=load.charts, drawing=drawing, formats=DEFAULT)
     step_summary.append(exported.paths, environment)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from reelbench.reporting.analysis.disturbance import reason_in
 from reelbench.reporting.evidence.evidence import Evidence
@@ -21,8 +22,7 @@ NEGLIGIBLE_A12 = 0.06
 """Limit of |A12 - 0.5| below which a difference is negligible: Vargha and Delaney (2000) call 0.56 small."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """Response times of some cases and of their baselines, in seconds."""
 
     case: Summary
@@ -77,5 +77,5 @@ def corrected(found: Sequence[Comparison]) -> list[Comparison]:
     for rank in range(len(known), 0, -1):
         one = found[known[rank - 1]]
         least = min(least, (one.p or 0.0) * len(known) / rank)
-        changed[known[rank - 1]] = replace(one, p=least)
+        changed[known[rank - 1]] = msgspec.structs.replace(one, p=least)
     return changed

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.reporting.analysis.critical_path import critical_path
@@ -33,8 +34,7 @@ AROUND = (SUBMIT, REQUESTS, CLIENT)
 """Parts that are neither queue nor work on the job."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(msgspec.Struct, frozen=True):
     """Seconds of the critical path in one part of a job."""
 
     own: float = 0.0
@@ -50,8 +50,7 @@ class Share:
         return self.own + self.call + self.provider
 
 
-@dataclass(frozen=True, slots=True)
-class Breakdown:
+class Breakdown(msgspec.Struct, frozen=True):
     """The mean critical path of the traces of one level; seconds."""
 
     n: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from reelbench.loadgen.record.rate_rule import MIN_ENDED, RateFindings, RateLimits, Result
 from reelbench.reporting.analysis.generator_health import check
@@ -14,8 +14,7 @@ LIMITS = RateLimits()
 """The objectives of the catalogue for success rate and P95, of scenarios that set no limits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One rate of a ramp."""
 
     case: OpenCase
@@ -60,8 +59,7 @@ class Step:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Knee:
+class Knee(msgspec.Struct, frozen=True):
     """All rates of a ramp that were run, ascending."""
 
     steps: tuple[Step, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from reelbench.reporting.analysis.breakdown import QUEUE, STAGES, Breakdown
 from reelbench.reporting.analysis.failures import FailureGroup, groups
@@ -23,8 +23,7 @@ _SWITCHES = {
 """Feature of the service without which an indicator cannot hold, and that it was off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True):
     """One objective that does not hold."""
 
     verdict: Verdict

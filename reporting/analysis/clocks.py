@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 from reelbench.loadgen.record.conditions import DATE_CLOCK, ClockRecord, ConditionsRecord
 from reelbench.reporting.evidence.evidence import Evidence, once
@@ -15,8 +15,7 @@ MOST_MOVED = 0.5
 _OF_THE_MACHINE = "this machine"
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
+class Movement(msgspec.Struct, frozen=True):
     """A clock that moved in a scenario, or was not where it is in the rest of the run."""
 
     scenario: str
@@ -32,8 +31,7 @@ class Movement:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SpanOffset:
+class SpanOffset(msgspec.Struct, frozen=True):
     """How far the spans of a process are ahead of those of its caller."""
 
     caller: str
@@ -83,24 +81,19 @@ def span_offsets(evidence: Evidence) -> tuple[SpanOffset, ...]:
     upper and a lower limit; the tightest of all pairs count.
     """
     limits: dict[tuple[str, str], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
-    for caller, process, lower, upper in _limits(evidence):
-        lowers, uppers = limits[caller, process]
-        lowers.append(lower)
-        uppers.append(upper)
-    found = []
-    for (caller, process), (lowers, uppers) in sorted(limits.items()):
-        lower, upper = max(lowers), min(uppers)
-        found.append(SpanOffset(caller, process, (lower + upper) / 2, abs(upper - lower) / 2, len(lowers)))
-    return tuple(found)
-
-
-def _limits(evidence: Evidence) -> Iterator[tuple[str, str, float, float]]:
     for spans in evidence.traces.spans.values():
         known = {span.span_id: span for span in spans}
         for span in spans:
             parent = known.get(span.parent_id)
             if parent is not None and parent.service != span.service:
-                yield parent.service, span.service, span.ended - parent.ended, span.started - parent.started
+                lowers, uppers = limits[parent.service, span.service]
+                lowers.append(span.ended - parent.ended)
+                uppers.append(span.started - parent.started)
+    found = []
+    for (caller, process), (lowers, uppers) in sorted(limits.items()):
+        lower, upper = max(lowers), min(uppers)
+        found.append(SpanOffset(caller, process, (lower + upper) / 2, abs(upper - lower) / 2, len(lowers)))
+    return tuple(found)
 
 
 def extremes(readings: tuple[ClockRecord, ...]) -> tuple[float, float, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.record.run import CaseRecord
@@ -24,8 +25,7 @@ PROVIDERS = {"llm": ("llm_input", "llm_output"), "tts": ("tts",), "image": ("ima
 """The prices that a call of each provider is charged by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True):
     """One line of a bill, named after FOCUS. Money is in the currency of the price list."""
 
     name: str
@@ -35,8 +35,7 @@ class Charge:
     """ListCost: quantity by ListUnitPrice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(msgspec.Struct, frozen=True):
     """The marginal cost of a case: usage of its jobs, without reserved capacity."""
 
     jobs: int
@@ -65,8 +64,7 @@ class Bill:
         return math.fsum(charge.cost for charge in self.charges if charge.name in names) / self.completed
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """Compute used and reserved by a case; money for one completed job."""
 
     usage_cores: float
@@ -79,8 +77,7 @@ class Loaded:
     """CPU and memory of the machine that the workload does not use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Month:
+class Month(msgspec.Struct, frozen=True):
     """A month at a steady load."""
 
     jobs: float

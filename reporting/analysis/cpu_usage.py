@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 
 from reelbench.loadgen.record.jobs import JobRecord
@@ -27,8 +27,7 @@ SHORTEST = 0.25
 Point = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(msgspec.Struct, frozen=True):
     """Cores that service and media workers use when no job is sent."""
 
     cores: Estimated
@@ -36,8 +35,7 @@ class Idle:
     """True: in the rests directly before and after the case. False: in the idle case of the run."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobCpu:
+class JobCpu(msgspec.Struct, frozen=True):
     """CPU seconds per job above idle."""
 
     value: float
@@ -49,8 +47,7 @@ class JobCpu:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
-class Utilisation:
+class Utilisation(msgspec.Struct, frozen=True):
     """CPU of service and media workers as a share of all cores, over the length of a case."""
 
     share: Estimated

@@ -43,6 +43,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
 def critical_path(spans: Collection[TraceSpan], started: float, ended: float) -> tuple[Segment, ...]:
     """Return the path from `started` to `ended` in order of time; its segments have neither gap nor overlap."""
     tree = _Tree(spans)
+    known, children = tree.spans, tree.children
     found: list[Segment] = []
     visits = [_Visit(tree, _TOP, started, ended)]
     while visits:
@@ -50,17 +51,18 @@ def critical_path(spans: Collection[TraceSpan], started: float, ended: float) ->
         step = visit.step()
         stop = visit.lower if step is None else step[2]
         if stop < visit.at:
-            found.append(Segment(stop, visit.at, tree.spans.get(visit.span_id)))
+            found.append(Segment(stop, visit.at, known.get(visit.span_id)))
         if step is None:
             visits.pop()
             continue
         child, lower, upper = step
         visit.at = lower
-        if child in tree.children:
+        if child in children:
             visits.append(_Visit(tree, child, lower, upper))
         elif lower < upper:
-            found.append(Segment(lower, upper, tree.spans[child]))
-    return tuple(reversed(found))
+            found.append(Segment(lower, upper, known[child]))
+    found.reverse()
+    return tuple(found)
 
 
 def seconds_in_spans(spans: Collection[TraceSpan], started: float, ended: float) -> dict[str, float]:
@@ -75,27 +77,37 @@ def seconds_in_spans(spans: Collection[TraceSpan], started: float, ended: float)
 class _Tree:
     """Which span waited for which. A span whose parent was lost belongs to the root; spans in a cycle are left out."""
 
+    __slots__ = ("begun_in", "children", "spans")
+
     def __init__(self, spans: Collection[TraceSpan]) -> None:
         self.spans: Mapping[str, TraceSpan] = {span.span_id: span for span in spans}
-        self.children: dict[str, list[TraceSpan]] = defaultdict(list)
+        self.children: dict[str, list[TraceSpan]] = {}
         self.begun_in: dict[str, str] = {}
         """Child of the waiting span in which a span began that outlived its parent."""
+        known = self.spans
         first = min((span for span in spans if not span.parent_id.strip("0")), default=None)
         root = first.span_id if first else _TOP
-        below: dict[str, list[TraceSpan]] = defaultdict(list)
+        below: dict[str, list[TraceSpan]] = {}
         for span in spans:
-            known = span.parent_id in self.spans
-            below[_TOP if span.span_id == root else span.parent_id if known else root].append(span)
+            parent = _TOP if span.span_id == root else span.parent_id if span.parent_id in known else root
+            if parent in below:
+                below[parent].append(span)
+            else:
+                below[parent] = [span]
         hosts: dict[str, str] = {}
-        waiting = [_TOP]
+        waiting = [_TOP] if _TOP in below else []
         while waiting:
             parent = waiting.pop()
-            end = self.spans[parent].ended if parent != _TOP else math.inf
+            end = known[parent].ended if parent != _TOP else math.inf
             for span in below[parent]:
-                host = hosts[span.span_id] = parent if span.ended <= end else self._host(span, parent, hosts)
-                self.children[host].append(span)
-                if span.span_id in below:
-                    waiting.append(span.span_id)
+                span_id = span.span_id
+                host = hosts[span_id] = parent if span.ended <= end else self._host(span, parent, hosts)
+                if host in self.children:
+                    self.children[host].append(span)
+                else:
+                    self.children[host] = [span]
+                if span_id in below:
+                    waiting.append(span_id)
 
     def _host(self, span: TraceSpan, parent: str, hosts: Mapping[str, str]) -> str:
         """Return the span that waited for this one, which ends after its parent."""
@@ -111,42 +123,43 @@ class _Tree:
 class _Visit:
     """The walk within one span, between two instants."""
 
+    __slots__ = ("_begun_in", "_cause", "_left", "_passed", "at", "lower", "span_id")
+
     def __init__(self, tree: _Tree, span_id: str, lower: float, upper: float) -> None:
         self.span_id = span_id
         self.lower = lower
         self.at = upper
         self._begun_in = tree.begun_in
-        cut = [
-            (min(child.ended, upper), max(child.started, lower), child.span_id)
-            for child in tree.children.get(span_id, ())
-        ]
         # The last to finish is the last of the list; of those that are cut off at the same instant, the longest.
-        self._left = [c for c in cut if c[0] > c[1]]
-        if len(self._left) > 1:
-            self._left.sort(key=_order)
+        self._left: list[tuple[float, float, str]] = []
+        self._passed: list[tuple[float, float, str]] = []
+        """Children that ran concurrently with one on the path."""
+        for child in tree.children.get(span_id, ()):
+            ended, started = min(child.ended, upper), max(child.started, lower)
+            if ended > started:
+                self._left.append((ended, -started, child.span_id))
+        self._left.sort()
         self._cause: str | None = None
 
     def step(self) -> tuple[str, float, float] | None:
         """Return the next child on the path, with the instants of entering and leaving it; None without one."""
-        index = self._next()
-        if index is None:
+        chosen = self._next()
+        if chosen is None:
             return None
-        ended, started, span_id = self._left.pop(index)
-        self._cause = self._begun_in.get(span_id)
-        return span_id, started, min(ended, self.at)
+        ended, started, span_id = chosen
+        self._cause = self._begun_in.get(span_id) if self._begun_in else None
+        return span_id, -started, min(self.at, ended)
 
-    def _next(self) -> int | None:
-        """Return where the next child is: the one that began the last, else the last to finish before the instant."""
+    def _next(self) -> tuple[float, float, str] | None:
+        """Return the next child: the one that began the last, else the last to finish before the instant."""
         if self._cause is not None:
-            for index, (_, started, span_id) in enumerate(self._left):
-                if span_id == self._cause and started < self.at:
-                    return index
-        for index in range(len(self._left) - 1, -1, -1):
-            if self._left[index][0] <= self.at:
-                return index
+            for among in (self._passed, self._left):
+                for index, (_, started, span_id) in enumerate(among):
+                    if span_id == self._cause and -started < self.at:
+                        return among.pop(index)
+        while self._left:
+            child = self._left.pop()
+            if child[0] <= self.at:
+                return child
+            self._passed.append(child)
         return None
-
-
-def _order(cut: tuple[float, float, str]) -> tuple[float, float, str]:
-    ended, started, span_id = cut
-    return ended, -started, span_id

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.conditions import MachineRecord
 from reelbench.reporting.analysis.clocks import movements
@@ -17,8 +18,7 @@ MAX_THROTTLED = 0.1
 _NAMED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Disturbance:
+class Disturbance(msgspec.Struct, frozen=True):
     """Why a case is INCONCLUSIVE: one sentence with the place, and a short reason for its verdicts."""
 
     scenario: str

@@ -7,8 +7,9 @@ hold the samples, the number is exact; what PromQL answers from buckets is an es
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.record.run import CaseRecord
@@ -38,8 +39,7 @@ NOWHERE = Interval(None, None)
 LAST_BUCKET = "above the last bucket: only a lower limit is known"
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True):
     """A number with what is known of its error."""
 
     value: float | None

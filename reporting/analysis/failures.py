@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.analysis.breakdown import STAGE_SPAN, STAGES
@@ -15,8 +16,7 @@ _IDS = re.compile(r"\b(?:[0-9A-Za-z]+_)?[0-9a-f]{8}[0-9a-f-]*\b")
 _GOOD = range(200, 300)
 
 
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
+class FailureGroup(msgspec.Struct, frozen=True):
     """Failed measured jobs of one case with the same end."""
 
     scenario: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from reelbench.loadgen.record.rate_rule import MAX_LATENESS, MAX_LATENESS_SHARE, own_send_delay
@@ -21,8 +20,7 @@ MIN_SENT = 0.99
 BOTTLENECK, STOOD_STILL = "the load generator was the bottleneck", "the load generator stood still"
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratorHealth:
+class GeneratorHealth(msgspec.Struct, frozen=True):
     """Figures of the generator itself in one case."""
 
     scenario: str

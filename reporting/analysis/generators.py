@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from reelbench.loadgen.record.conditions import STORE_CLOCK, ClockRecord
 from reelbench.loadgen.record.jobs import JobRecord
@@ -15,8 +15,7 @@ MOST_APART = 0.05
 """Seconds between the clock of a generator and the common one, as for a send delay: times of jobs are not corrected."""
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratorFigures:
+class GeneratorFigures(msgspec.Struct, frozen=True):
     """One load generator in the cases of a dimension; None where nothing is known."""
 
     number: int

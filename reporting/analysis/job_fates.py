@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.analysis.job_integrity import REMOVED
@@ -15,8 +16,7 @@ OPERATION = "cancel"
 _ENDED = frozenset({Outcome.COMPLETED, Outcome.FAILED})
 
 
-@dataclass(frozen=True, slots=True)
-class Fates:
+class Fates(msgspec.Struct, frozen=True):
     """Counts of measured jobs in scenarios."""
 
     jobs: int
@@ -36,8 +36,7 @@ class Fates:
     """Jobs that had at least one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancellations:
+class Cancellations(msgspec.Struct, frozen=True):
     """Cancellations that the plan asked for."""
 
     jobs: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import ScenarioRecord
@@ -17,8 +18,7 @@ REMOVED = frozenset({"deleted", "deleting", "expired", "cancelled", "canceled", 
 NO_LIST = "the server has no complete list of jobs"
 
 
-@dataclass(frozen=True, slots=True)
-class Losses:
+class Losses(msgspec.Struct, frozen=True):
     """Violations (of one terminal state per accepted job, and of files as they must be), with warm-up."""
 
     lost: int | None

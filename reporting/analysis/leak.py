@@ -6,7 +6,8 @@ import math
 import statistics
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory_samples
@@ -23,8 +24,7 @@ EDGE = 3
 """Values at either end whose median stands for the memory there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leak:
+class Leak(msgspec.Struct, frozen=True):
     """Memory of service and media workers through sequential jobs, in bytes."""
 
     case: CaseRecord

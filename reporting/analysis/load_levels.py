@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from statistics import fmean
+
+import msgspec
 
 from reelbench.reporting.analysis.estimates import NOWHERE, request_rate, throughput, without_upper
 from reelbench.reporting.analysis.open_cases import open_case
@@ -16,8 +17,7 @@ from reelbench.reporting.statistics.intervals import Interval, Proportion, Summa
 from reelbench.reporting.statistics.littles_law import LittlesLaw
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(msgspec.Struct, frozen=True):
     """One case. Durations in seconds, throughput in completed jobs per second; None where not known."""
 
     scenario: str
@@ -91,5 +91,10 @@ def _times(evidence: Evidence, scenario: str, case: str) -> Summary | None:
     found = summarize(evidence.response_times(scenario, case))
     if found is None or evidence.stretch(scenario, case).basis is not Basis.NO_STEADY_PART:
         return found
-    p50, p95, p99 = (replace(tail, interval=without_upper(tail.interval)) for tail in (found.p50, found.p95, found.p99))
-    return replace(found, average_interval=without_upper(found.average_interval), p50=p50, p95=p95, p99=p99)
+    p50, p95, p99 = (
+        msgspec.structs.replace(tail, interval=without_upper(tail.interval))
+        for tail in (found.p50, found.p95, found.p99)
+    )
+    return msgspec.structs.replace(
+        found, average_interval=without_upper(found.average_interval), p50=p50, p95=p95, p99=p99
+    )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import CallRecord
 from reelbench.reporting.analysis.outages import transitions
 from reelbench.reporting.evidence.evidence import Evidence
 
 
-@dataclass(frozen=True, slots=True)
-class OpenInterval:
+class OpenInterval(msgspec.Struct, frozen=True):
     """The time from one opening of a breaker to its next probe."""
 
     scenario: str
@@ -30,8 +30,7 @@ class OpenInterval:
         ) and self.opened < call.arrived < self.until
 
 
-@dataclass(frozen=True, slots=True)
-class OpenBreakerCalls:
+class OpenBreakerCalls(msgspec.Struct, frozen=True):
     """Arrivals within open intervals."""
 
     intervals: tuple[OpenInterval, ...]

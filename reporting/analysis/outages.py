@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import CallRecord, Outcome
 from reelbench.loadgen.record.run import FaultRecord, TransitionRecord
@@ -15,8 +16,7 @@ FAILING = frozenset({"outage", "stall", "corrupt"})
 REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVER_ERROR = 408, 429, 500
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(msgspec.Struct, frozen=True):
     """A fault that hit every call of a provider. All instants are Unix time in seconds; None = it did not happen."""
 
     scenario: str
@@ -64,8 +64,7 @@ class Outage:
         return _between(self.on, self.closed) if self.opened is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(msgspec.Struct, frozen=True):
     """Recovery times of the outages that opened the breaker, in seconds."""
 
     n: int

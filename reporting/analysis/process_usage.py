@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from reelbench.loadgen.record.processes import Part
@@ -36,8 +36,7 @@ _CPU = {
 _PARTS = {SERVICE: Part.SERVICE, MEDIA: Part.WORKERS, PROVIDERS: Part.PROVIDERS, LOADGEN: Part.LOADGEN}
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(msgspec.Struct, frozen=True):
     """Resident memory through a case, in bytes."""
 
     n: int
@@ -62,8 +61,7 @@ class Memory:
         return None if self.before is None or self.after is None else self.after - self.before
 
 
-@dataclass(frozen=True, slots=True)
-class Cpu:
+class Cpu(msgspec.Struct, frozen=True):
     """CPU time of a case in seconds."""
 
     seconds: float

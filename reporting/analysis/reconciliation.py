@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import ScenarioRecord
@@ -17,8 +17,7 @@ UNRESOLVED = frozenset({Outcome.ERROR, Outcome.TIMEOUT, Outcome.ABORTED})
 """Outcomes after which the client does not know how the job ended, or whether it was accepted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(msgspec.Struct, frozen=True):
     """One comparison with the client's log."""
 
     source: str
@@ -44,8 +43,7 @@ class Count:
         return f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
+class Reconciliation(msgspec.Struct, frozen=True):
     """All counts of one scenario."""
 
     scenario: str

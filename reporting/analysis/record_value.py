@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from reelbench.reporting.statistics.intervals import Interval
 
@@ -12,8 +12,7 @@ SLOPE = "Theil and Sen"
 """Method of the interval of a growth, from the slope of a trend."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordValue:
+class RecordValue(msgspec.Struct, frozen=True):
     """A number with its sample size."""
 
     value: float

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import FaultRecord
@@ -38,8 +39,7 @@ Event = tuple[float, bool]
 """Instant, and whether it was a success."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disturbance:
+class Disturbance(msgspec.Struct, frozen=True):
     """What a fault did to one sort of events."""
 
     failures: int
@@ -50,8 +50,7 @@ class Disturbance:
     """First success of the undisturbed time; None: not within the window."""
 
 
-@dataclass(frozen=True, slots=True)
-class Restoration:
+class Restoration(msgspec.Struct, frozen=True):
     """One fault from outside as clients saw it. All instants are Unix time in seconds."""
 
     fault: FaultRecord
@@ -93,8 +92,7 @@ class Restoration:
         return max(self.off, self.fault.ended or self.until, self.restored or (self.until if self.noticed else 0.0))
 
 
-@dataclass(frozen=True, slots=True)
-class MeanTime:
+class MeanTime(msgspec.Struct, frozen=True):
     """Times to restoration of several faults, in seconds."""
 
     n: int

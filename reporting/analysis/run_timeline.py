@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +25,7 @@ FAILED = frozenset(Outcome) - STOPPED - {Outcome.COMPLETED}
 _CODES = {outcome: code for code, outcome in enumerate(Outcome)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class _Columns(msgspec.Struct, frozen=True):
     """Instants and outcomes of jobs."""
 
     due: Numbers

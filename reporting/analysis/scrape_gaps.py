@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.process_usage import SERVICE, memory_samples
@@ -22,8 +23,7 @@ NEED_SAMPLES = frozenset({ReportSection.MEMORY, ReportSection.CPU, ReportSection
 _SERVICE = "service"
 
 
-@dataclass(frozen=True, slots=True)
-class ScrapeGap:
+class ScrapeGap(msgspec.Struct, frozen=True):
     """Samples of a case that are missing."""
 
     scenario: str

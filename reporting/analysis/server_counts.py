@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import CaseRecord
@@ -16,8 +17,7 @@ RESULTS = {"completed": Outcome.COMPLETED, "failed": Outcome.FAILED}
 _UNKNOWN = frozenset({Outcome.ERROR, Outcome.TIMEOUT, Outcome.ABORTED, Outcome.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True)
-class ServerTally:
+class ServerTally(msgspec.Struct, frozen=True):
     """The requests of one result in one case, as the server and the client count them."""
 
     source: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.record.run import CaseRecord
@@ -19,8 +20,7 @@ HOUR = 3600.0
 Labels = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True):
     """A time as the server measured it, over the observations within a case."""
 
     mean: float
@@ -32,8 +32,7 @@ class Timing:
     """The bucket: the true sample quantile lies in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Energy:
+class Energy(msgspec.Struct, frozen=True):
     """Energy of all GPUs through a case, in joules."""
 
     joules: float
@@ -62,8 +61,7 @@ class Energy:
         return self.joules - self.idle_watts * (self.span - self.length)
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
+class Growth(msgspec.Struct, frozen=True):
     """Resident memory of the server through a case, in bytes."""
 
     beginning: float

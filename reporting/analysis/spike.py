@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import median
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.open_cases import OpenCase, open_cases
@@ -15,8 +16,7 @@ GROUP = 10
 """Jobs of a running median, which is compared with the steady band, so a single slow job is not a spike."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spike:
+class Spike(msgspec.Struct, frozen=True):
     """One burst; times are seconds after its end, unless stated otherwise."""
 
     case: OpenCase

@@ -6,8 +6,8 @@ A scenario of a user gets the same sections as one of ours: no look-up knows the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from reelbench.loadgen.record.jobs import JobRecord
@@ -24,8 +24,7 @@ LEAK_JOBS = 20
 """Jobs in sequence from which growth of memory is not warm-up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """A scenario, and the case or cases of it that show something; the first case is the baseline of the others."""
 
     scenario: ScenarioRecord
@@ -242,8 +241,7 @@ def under_load(evidence: Evidence) -> list[ScenarioRecord]:
     return [s for s in evidence.scenarios(RESOURCES) if any(evidence.case_jobs(s.name, case.name) for case in s.cases)]
 
 
-@dataclass(frozen=True, slots=True)
-class Toggled:
+class Toggled(msgspec.Struct, frozen=True):
     """A scenario with cases in which something of the service is on, and cases in which it is off."""
 
     scenario: ScenarioRecord

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.run import CaseRecord, RunRecord
@@ -13,8 +14,7 @@ from reelbench.reporting.evidence.evidence import Evidence
 DEPENDENCIES = ("llm", "tts", "image", "store")
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(msgspec.Struct, frozen=True):
     """Bytes of the measured jobs of a case."""
 
     jobs: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.certainty import Certainty, certainty, unprovable
@@ -37,8 +38,7 @@ class Status(StrEnum):
     INVALID = "INVALID"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """One objective in one place."""
 
     sli: Sli
@@ -68,15 +68,13 @@ class Verdict:
         return self.estimate.n
 
 
-@dataclass(frozen=True, slots=True)
-class _Decision:
+class _Decision(msgspec.Struct, frozen=True):
     status: Status
     reason: str = ""
     too_few: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+class Analysis(msgspec.Struct, frozen=True):
     """All verdicts of a report, and its overall status."""
 
     verdicts: tuple[Verdict, ...]

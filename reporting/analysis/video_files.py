@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.videos import Deviation, Property, VideoRecord
@@ -17,16 +18,14 @@ ENOUGH = 2
 """Files from which a property that none of them has is a property that the server does not follow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """A measured job that the server reported as completed, and its opened file."""
 
     job: JobRecord
     video: VideoRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+class Followed(msgspec.Struct, frozen=True):
     """One property of the opened files."""
 
     kind: Property
@@ -41,8 +40,7 @@ class Followed:
         return self.kind is not Property.DECODES and self.share.k == 0 and self.share.n >= ENOUGH
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(msgspec.Struct, frozen=True):
     """The opened files of a dimension."""
 
     opened: tuple[Opened, ...]

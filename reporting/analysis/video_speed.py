@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
@@ -22,8 +23,7 @@ CACHED = 0.1
 """Share by which repeated requests may be faster than distinct ones, as in MLPerf's TEST04."""
 
 
-@dataclass(frozen=True, slots=True)
-class CaseSpeed:
+class CaseSpeed(msgspec.Struct, frozen=True):
     """One case with opened files that decode."""
 
     scenario: str
@@ -44,8 +44,7 @@ class CaseSpeed:
     """Bytes per second of video."""
 
 
-@dataclass(frozen=True, slots=True)
-class CaseTimes:
+class CaseTimes(msgspec.Struct, frozen=True):
     """When jobs of one case were first reported done, and when their file was fully read."""
 
     scenario: str
@@ -58,8 +57,7 @@ class CaseTimes:
     """Longest time between the poll that reported the end and the one before: the bound of the error of `reported`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attainment:
+class Attainment(msgspec.Struct, frozen=True):
     """Jobs of one case within the objective of the response time."""
 
     scenario: str
@@ -70,8 +68,7 @@ class Attainment:
     """Such jobs per second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repetition:
+class Repetition(msgspec.Struct, frozen=True):
     """A case with repeated prompts next to the case with the same prompts when they were new. Seconds."""
 
     scenario: str

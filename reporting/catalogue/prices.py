@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -66,8 +65,7 @@ class _File(msgspec.Struct, frozen=True):
     assumptions: _Assumptions  # type: ignore[valid-type]
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(msgspec.Struct, frozen=True):
     """A whole list."""
 
     currency: str

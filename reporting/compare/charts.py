@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from reelbench.reporting.analysis.timeline import Timeline
@@ -34,8 +34,7 @@ _LINES: Final = (
 """Panel, line and label of the figure over time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A difference with its interval, in a figure's unit."""
 
     label: str

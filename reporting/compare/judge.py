@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from reelbench.reporting.analysis.baseline import NEGLIGIBLE_A12
 from reelbench.reporting.catalogue.sli import Sli
@@ -32,8 +33,7 @@ EXACT = "exact"
 """Test of sides that each have one value in all runs, as counts of a seeded plan: more runs would add nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True):
     """An indicator in a place, with one observation for each run of either side."""
 
     sli: Sli
@@ -44,8 +44,7 @@ class Pair:
     """True when a load generator was the bottleneck here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tested:
+class Tested(msgspec.Struct, frozen=True):
     """A pair after its test, before the correction."""
 
     run: float
@@ -183,10 +182,10 @@ def _over_runs(q: float | None, run: tuple[Observation, ...], baseline: tuple[Ob
     found = Tested(*means, n, interval, ratio, a12=significance.rank_test(mine, theirs).a12)
     if reachable(*n) > ALPHA:
         least = f"{n[0]} against {n[1]} runs: {_unreachable(*n)}; repeat {LEAST_RUNS} times or more"
-        return replace(found, untestable=least)
+        return msgspec.structs.replace(found, untestable=least)
     if len(set(mine)) == len(set(theirs)) == 1:
-        return replace(found, test=EXACT, negligible=_small_change(means))
-    return replace(found, test="Welch's t over runs", p=p, negligible=_small_change(means))
+        return msgspec.structs.replace(found, test=EXACT, negligible=_small_change(means))
+    return msgspec.structs.replace(found, test="Welch's t over runs", p=p, negligible=_small_change(means))
 
 
 def _one_against_many(mine: list[float], theirs: list[float], means: tuple[float, float]) -> Tested:
@@ -217,11 +216,13 @@ def _shares(run: tuple[int, int], baseline: tuple[int, int]) -> Tested:
     found = Tested(mine, theirs, n, newcombe(run, baseline))
     h = significance.cohens_h(mine, theirs)
     if reachable(*n) > ALPHA:
-        return replace(found, h=h, untestable=f"{n[0]} against {n[1]}: p ≤ {ALPHA:g} is out of reach of any test")
+        return msgspec.structs.replace(
+            found, h=h, untestable=f"{n[0]} against {n[1]}: p ≤ {ALPHA:g} is out of reach of any test"
+        )
     if run[0] + baseline[0] in {0, sum(n)}:
-        return replace(found, settled=ALIKE)
+        return msgspec.structs.replace(found, settled=ALIKE)
     small = f"|h| = {abs(h):.2f} < {NEGLIGIBLE_H:g}" if abs(h) < NEGLIGIBLE_H else ""
-    return replace(found, test="Fisher", p=significance.fisher_p(run, baseline), h=h, negligible=small)
+    return msgspec.structs.replace(found, test="Fisher", p=significance.fisher_p(run, baseline), h=h, negligible=small)
 
 
 def _samples(q: float | None, run: Observation, baseline: Observation) -> Tested:
@@ -231,18 +232,20 @@ def _samples(q: float | None, run: Observation, baseline: Observation) -> Tested
     apart = difference(run.estimate, baseline.estimate)
     found = Tested(run.value, baseline.value, n, apart, ratio, a12=rank.a12)
     if reachable(*n) > ALPHA:
-        return replace(found, untestable=f"{n[0]} against {n[1]} samples: {_unreachable(*n)}")
+        return msgspec.structs.replace(found, untestable=f"{n[0]} against {n[1]} samples: {_unreachable(*n)}")
     effect = abs(rank.a12 - 0.5)
     small = f"|A12 - 0.5| = {effect:.3f} < {NEGLIGIBLE_A12:g}" if effect < NEGLIGIBLE_A12 else ""
     if q is None:
         p, interval = significance.welch(run.samples, baseline.samples)
-        return replace(found, interval=interval, test="Welch's t", p=p, negligible=small)
+        return msgspec.structs.replace(found, interval=interval, test="Welch's t", p=p, negligible=small)
     if apart.lower is None or apart.upper is None:
-        return replace(found, untestable=f"n = {min(n)} is too small for an interval of P{q * 100:g}")
+        return msgspec.structs.replace(found, untestable=f"n = {min(n)} is too small for an interval of P{q * 100:g}")
     if q == 0.5:  # noqa: PLR2004 - the median
-        return replace(found, test="Mann-Whitney", p=rank.p, negligible=small)
+        return msgspec.structs.replace(found, test="Mann-Whitney", p=rank.p, negligible=small)
     p = significance.permutation_p(run.samples, baseline.samples, q)
-    return replace(found, test="permutation", p=p, negligible=_small_change((run.value, baseline.value)))
+    return msgspec.structs.replace(
+        found, test="permutation", p=p, negligible=_small_change((run.value, baseline.value))
+    )
 
 
 def _unreachable(n: int, m: int) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from reelbench.reporting.analysis.estimates import estimate
@@ -17,8 +17,7 @@ from reelbench.reporting.statistics.difference import NOWHERE, Estimate, share
 from reelbench.reporting.statistics.intervals import Interval, mean_interval, percentile
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """The value of an indicator in one run."""
 
     value: float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -90,8 +89,7 @@ class Finding(Indicator, frozen=True, kw_only=True):
         return abs(self.relative if self.relative is not None else self.difference)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True):
     """The findings that one shift explains: a primary indicator and those that follow it, in all places."""
 
     lead: Finding

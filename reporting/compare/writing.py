@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -12,7 +11,7 @@ import msgspec
 from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.reporting.compare.folders import REPORTS_DIR
 from reelbench.reporting.document.report import Report
-from reelbench.reporting.publish import DEFAULT, DRAWN, Format
+from reelbench.reporting.formats import DEFAULT, DRAWN, Format
 from reelbench.reporting.render.drawing import Form, draw_here
 from reelbench.reporting.render.names import FIGURES, figures_of
 from reelbench.reporting.results.comparison_data import ComparisonData
@@ -20,8 +19,7 @@ from reelbench.reporting.results.comparison_data import ComparisonData
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """What to write."""
 
     formats: frozenset[Format] = frozenset(DEFAULT)
@@ -35,8 +33,7 @@ MARKDOWN: Final = Output(frozenset({Format.MARKDOWN}), charts=False)
 """The report alone, with its data."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class Content(msgspec.Struct, frozen=True, kw_only=True):
     """A report, its page, and its rows as numbers."""
 
     report: Report
@@ -50,8 +47,7 @@ class Content:
     """Records for CSV files, by the names of the files without suffix."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written(Generic[R]):
+class Written(msgspec.Struct, Generic[R], frozen=True):
     """A record that was written with its report."""
 
     record: R

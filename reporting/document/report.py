@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Paragraph:
+
+class Paragraph(msgspec.Struct, frozen=True):
     """Running text; Markdown emphasis and code marks are allowed."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bullets:
+class Bullets(msgspec.Struct, frozen=True):
     """A list of sentences."""
 
     items: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """Cells are finished text. Columns named in `numeric` are set flush right."""
 
     columns: tuple[str, ...]
@@ -34,15 +32,13 @@ class Table:
     """Columns of few words, such as verdicts, by which a page lets its reader choose rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(msgspec.Struct, frozen=True):
     """Text set as it is, with a fixed width."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(msgspec.Struct, frozen=True):
     """One line of a chart; `errors` are (below, above) distances for each point."""
 
     name: str
@@ -53,16 +49,14 @@ class Series:
     """In a chart of lines: points joined by lines, points alone, or a line that has no points of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
+class Panel(msgspec.Struct, frozen=True):
     """One of several drawings above one another, with a y axis of its own."""
 
     y_label: str
     series: tuple[Series, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(msgspec.Struct, frozen=True):
     """A stretch of the x axis to shade through all panels."""
 
     kind: Literal["part", "fault"]
@@ -72,8 +66,7 @@ class Band:
     end: float
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(msgspec.Struct, frozen=True):
     """A figure; `name` is its file name without suffix."""
 
     name: str
@@ -95,8 +88,7 @@ class Chart:
     """Stretches that are shaded in the panels."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True):
     """States over time as steps, faults as shaded spans, and events as ticks in a panel below, in seconds."""
 
     name: str
@@ -120,8 +112,7 @@ APPENDIX = "appendix"
 Block = Paragraph | Bullets | Table | Code | Chart | Timeline
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """A heading with its blocks."""
 
     title: str
@@ -131,8 +122,7 @@ class Section:
     """Long and for reference, such as all queries: closed on the page, and without CSV and LaTeX files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """A whole report."""
 
     name: str

@@ -6,8 +6,9 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 from reelbench.reporting.catalogue.server_metrics import MetricSet, ServerMetric, ServerRole
 from reelbench.reporting.evidence.prometheus import Line, Matrix
@@ -32,8 +33,7 @@ Labels = tuple[tuple[str, str], ...]
 Point = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """A case of a run, with the time around it in which no other job was sent."""
 
     scenario: str
@@ -44,8 +44,7 @@ class Window:
     """Unix time up to which nothing was sent after the case."""
 
 
-@dataclass(frozen=True, slots=True)
-class CaseSamples:
+class CaseSamples(msgspec.Struct, frozen=True):
     """The samples of one source around and through one case."""
 
     window: Window

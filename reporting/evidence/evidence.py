@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Concatenate, ParamSpec, TypeVar, cast
+
+import msgspec
 
 from reelbench.loadgen.record.conditions import ConditionsRecord
 from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome
@@ -97,7 +99,7 @@ class Evidence:
             return whole
         part = steady_part([(job.due, job.done) for job in jobs], users)
         if isinstance(part, NoSteadyPart):
-            return replace(whole, basis=Basis.NO_STEADY_PART, missing=part)
+            return msgspec.structs.replace(whole, basis=Basis.NO_STEADY_PART, missing=part)
         return Stretch(Basis.STEADY, part.started, part.ended, tuple(job for job in jobs if part.holds(job.done)))
 
     @cached_property

@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
-
-from reelbench.module_process import available_cores, module_process
-from reelbench.reporting.evidence import otlp
+from reelbench.module_process import available_cores
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.evidence.traces import (
-    ROOT_SPAN,
-    RootKey,
-    TraceEvidence,
-    TraceSpan,
-    in_order,
-    root_key,
-    trace_span,
-)
+from reelbench.reporting.evidence.reading_process import ReadAhead, ReadingError, read_apart
+from reelbench.reporting.evidence.trace_parts import Found, files_in, read, split
+from reelbench.reporting.evidence.traces import RootKey, TraceEvidence, TraceSpan, in_order
 
 PART_BYTES = 256 * 1024 * 1024
 """Least share of a reading process; reading it takes about a second, starting a process a tenth of that."""
-_BUFFER = 1 << 20
-"""Bytes read at once: a line of a batch is some 100 kB, and the default buffer would put it together from 8 kB."""
-
-
-class Part(msgspec.Struct, frozen=True):
-    """The lines of a file that begin at `start` or later, and before `end`."""
-
-    path: str
-    start: int
-    end: int
-
-
-class Found(msgspec.Struct):
-    """What parts of trace files hold."""
-
-    roots: list[tuple[RootKey, int]] = []
-    """Number of root spans by what they are counted by."""
-    spans: dict[str, list[TraceSpan]] = {}
-    """Spans of the wanted traces, by trace id."""
-    damaged: int = 0
-    """Lines, root spans and wanted spans that are not valid."""
-    cut_off: int = 0
-    """Files whose last line is not complete."""
-
-
-class _Order(msgspec.Struct, frozen=True):
-    """What a reading process is asked for."""
-
-    parts: list[Part]
-    wanted: list[str]
 
 
 class FileTraces:
@@ -71,15 +29,24 @@ class FileTraces:
     per_case = 500
     """About 35 spans each, so a level costs some 5 MB of memory; the mean of 500 is as good as any."""
 
-    def __init__(self, folder: Path, *, processes: int | None = None, part_bytes: int = PART_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        ahead: ReadAhead | None = None,
+        processes: int | None = None,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
         """Read the files of a folder.
 
         Args:
             folder: Where the files are.
+            ahead: The process that reads these files already; it answers the first question.
             processes: Reading processes at most; default: one for each core that this process may use.
             part_bytes: Least bytes for each reading process.
         """
         self._folder = folder
+        self._ahead = ahead
         self._processes = processes or available_cores()
         self._part_bytes = part_bytes
 
@@ -89,16 +56,13 @@ class FileTraces:
         Raises:
             QueryError: a reading process was killed.
         """
-        files = sorted(self._folder.glob("*.jsonl"))
+        files = files_in(self._folder)
         if not files:
             return TraceEvidence(absent="the run kept no traces")
-        shares = split([(str(path), path.stat().st_size) for path in files], self._processes, self._part_bytes)
-        if len(shares) == 1:
-            found = [read(shares[0], wanted)]
-        else:
-            decode = msgspec.msgpack.Decoder(Found).decode  # once: threads must not look into the same type together
-            with ThreadPoolExecutor(len(shares)) as pool:
-                found = [decode(answer) for answer in pool.map(lambda share: _read_apart(share, wanted), shares)]
+        try:
+            found = self._found(files, wanted)
+        except ReadingError as error:
+            raise QueryError(str(error)) from error
         roots: Counter[RootKey] = Counter()
         spans: dict[str, list[TraceSpan]] = {}
         for one in found:
@@ -110,9 +74,20 @@ class FileTraces:
             roots,
             {trace: in_order(kept) for trace, kept in spans.items()},
             per_case=self.per_case,
-            damaged=sum(one.damaged for one in found),
+            damaged=sum(one.damaged + sum(one.malformed.values()) for one in found),
             cut_off=sum(one.cut_off for one in found),
         )
+
+    def _found(self, files: Sequence[tuple[str, int]], wanted: Collection[str]) -> list[Found]:
+        """Return what the parts of the files hold."""
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            return ahead.found(wanted)
+        shares = split(files, self._processes, self._part_bytes)
+        if len(shares) == 1:
+            return [read(shares[0], wanted)]
+        with ThreadPoolExecutor(len(shares)) as pool:
+            return list(pool.map(lambda share: read_apart(share, wanted), shares))
 
     def root_spans(self) -> Counter[RootKey] | None:
         """Number of root spans for each run, scenario, case and outcome; None when no trace was kept."""
@@ -121,86 +96,3 @@ class FileTraces:
     def trace(self, trace_id: str) -> tuple[TraceSpan, ...]:
         """Return the spans of a trace (32 hexadecimal digits) by start; empty without spans."""
         return self.gather((trace_id.lower(),)).spans.get(trace_id.lower(), ())
-
-
-def split(files: Sequence[tuple[str, int]], processes: int, least: int) -> list[list[Part]]:
-    """Split files (path and bytes) into equal shares of at least `least` bytes, one for each process."""
-    total = sum(size for _, size in files)
-    shares = max(1, min(processes, total // least))
-    cuts = [total * number // shares for number in range(shares + 1)]
-    found: list[list[Part]] = []
-    for low, high in itertools.pairwise(cuts):
-        parts, offset = [], 0
-        for path, size in files:
-            start, end = max(low - offset, 0), min(high - offset, size)
-            if start < end:
-                parts.append(Part(path, start, end))
-            offset += size
-        found.append(parts)
-    return found
-
-
-def read(parts: Iterable[Part], wanted: Collection[str]) -> Found:
-    """Count the root spans of parts and keep the spans of the wanted traces."""
-    found = Found()
-    roots: Counter[RootKey] = Counter()
-    decode = msgspec.json.Decoder(otlp.Batch).decode
-    traces = frozenset(wanted)
-    for part in parts:
-        for line in _lines(part):
-            try:
-                batch = decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                if line.endswith(b"\n"):
-                    found.damaged += 1
-                else:
-                    found.cut_off += 1
-                continue
-            for service, spans in batch.by_service():
-                for span in spans:
-                    try:
-                        if span.name == ROOT_SPAN and not span.parent.strip("0"):
-                            roots[root_key(span)] += 1
-                        if span.trace in traces:
-                            kept = trace_span(service, span, span.span, span.parent)
-                            found.spans.setdefault(span.trace, []).append(kept)
-                    except (ValueError, OverflowError, msgspec.MsgspecError):  # a malformed time, number or attribute
-                        found.damaged += 1
-    found.roots = list(roots.items())
-    return found
-
-
-def _lines(part: Part) -> Iterable[bytes]:
-    with Path(part.path).open("rb", buffering=_BUFFER) as file:
-        at = part.start
-        if at:  # the line that holds the byte before belongs to the part before
-            file.seek(at - 1)
-            at += len(file.readline()) - 1
-        while at < part.end and (line := file.readline()):
-            at += len(line)
-            yield line
-
-
-def _read_apart(parts: list[Part], wanted: Collection[str]) -> bytes:
-    """Read parts in a process of their own; return what was found, encoded."""
-    command, environment = module_process(__name__)
-    done = subprocess.run(
-        command,
-        input=msgspec.msgpack.encode(_Order(parts, list(wanted))),
-        env=environment,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise QueryError(f"a process that read the files of traces ended with code {done.returncode}; export again")
-    return done.stdout
-
-
-def _main() -> None:
-    """Read an order from standard input and write what was found to standard output."""
-    order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Order)
-    sys.stdout.buffer.write(msgspec.msgpack.encode(read(order.parts, order.wanted)))
-
-
-if __name__ == "__main__":
-    _main()

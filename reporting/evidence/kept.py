@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -11,8 +10,7 @@ from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement, Measurements, SampleSeries
 
 
-@dataclass(frozen=True, slots=True)
-class Stronger:
+class Stronger(msgspec.Struct, frozen=True):
     """Measurements with the kept values, and why the kept ones were taken."""
 
     measurements: Measurements

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -79,8 +78,7 @@ class Source(StrEnum):
     PROMETHEUS = "scrapes"
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessSamples:
+class ProcessSamples(msgspec.Struct, frozen=True):
     """The samples of a case. A time is Unix time in seconds, a value in the unit of its metric."""
 
     started: float

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
@@ -29,15 +28,13 @@ class QueryError(Exception):
     """Prometheus did not answer a query; the message is one sentence with the cure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(msgspec.Struct, frozen=True):
     """A number that Prometheus answered; it may be infinite, never NaN."""
 
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class NoData:
+class NoData(msgspec.Struct, frozen=True):
     """Prometheus answered without data, which is neither zero nor a pass."""
 
     reason: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.run import CaseRecord, RunRecord, ScenarioRecord
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
@@ -17,8 +18,7 @@ DIGITS = 12
 """Significant digits kept: Prometheus may sum series in another order after a restart, which moves the last ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """One query of an indicator with its placeholders filled in."""
 
     sli: Sli

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.statistics.steady_part import TOO_FEW, NoSteadyPart
@@ -20,8 +21,7 @@ class Basis(StrEnum):
     """All jobs, with the burst at the start and the drain at the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(msgspec.Struct, frozen=True):
     """The part of a case from which its rates and its response times are taken."""
 
     basis: Basis

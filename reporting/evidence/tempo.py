@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -65,8 +64,7 @@ class _Metrics(msgspec.Struct):
     series: list[_Series] = []
 
 
-@dataclass(frozen=True, slots=True)
-class TraceMetric:
+class TraceMetric(msgspec.Struct, frozen=True):
     """One series of an instant TraceQL metrics query."""
 
     labels: tuple[tuple[str, str], ...]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Protocol
 
@@ -13,10 +13,15 @@ import msgspec
 from reelbench.reporting.evidence import otlp
 
 ROOT_SPAN = "loadgen.job"
+_SCENE = b'"scene"'
+MARKS = (_SCENE, b'"http.request.resend_count"', b'"kvlistValue"', b"\\")
+"""Bytes of which attributes have one where there is something to read; an escaped key has other bytes."""
+_SCENE_ALONE = (_SCENE,)
+_NUMBER = re.compile(rb'"scene"(?:,"value":\{"intValue":"(\d+)"\}\})?')
+"""The number of the scene as the exporters write it, found in a seventh of the time of reading all attributes."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RootKey:
+class RootKey(msgspec.Struct, frozen=True, order=True):
     """What root spans are counted by."""
 
     run_id: str
@@ -43,13 +48,12 @@ class TraceSpan(msgspec.Struct, frozen=True, order=True, gc=False):
     """Number of the scene, from 0, of a span that belongs to one."""
 
 
-@dataclass(frozen=True, slots=True)
-class TraceEvidence:
+class TraceEvidence(msgspec.Struct, frozen=True):
     """Answer of a trace source for a report."""
 
     roots: Counter[RootKey] | None = None
     """Number of root spans for each run, scenario, case and outcome; None when that is not known."""
-    spans: Mapping[str, tuple[TraceSpan, ...]] = field(default_factory=dict)
+    spans: Mapping[str, tuple[TraceSpan, ...]] = msgspec.field(default_factory=dict)
     """Spans by start of the traces that were asked for and found, by trace id."""
     absent: str = ""
     """Why there are no traces; empty when the source answered."""
@@ -78,25 +82,48 @@ class TraceSource(Protocol):
         """Return the spans of a trace (32 hexadecimal digits) by start; empty without spans."""
 
 
-def trace_span(service: str, span: otlp.Span, span_id: str, parent_id: str) -> TraceSpan:
-    """What a report needs of a span; the ids are arguments because their writing differs."""
-    status, written = span.end(), bytes(span.attributes)
-    failed = status.code in otlp.ERROR
-    # three of four spans have nothing to read, as a search of their bytes shows; an escaped key has other bytes
-    read = failed or b'"scene"' in written or b'"http.request.resend_count"' in written or b"\\" in written
-    values = span.values() if read else {}
-    scene = values.get("scene")
-    resend = values.get("http.request.resend_count")
+def marks_in(text: bytes) -> tuple[bytes, ...]:
+    """Return which of the marks a text of many spans has, for `trace_span`."""
+    return tuple(mark for mark in MARKS if mark in text)
+
+
+def trace_span(
+    service: str, span: otlp.Span, span_id: str, parent_id: str, marks: Collection[bytes] = MARKS
+) -> TraceSpan:
+    """What a report needs of a span; the ids are arguments because their writing differs.
+
+    Args:
+        service: ``service.name`` of its process.
+        span: The span.
+        span_id: Its id in hexadecimal.
+        parent_id: The id of its parent.
+        marks: What to look for in its attributes; `marks_in` of a text that holds the span.
+
+    Raises:
+        ValueError, OverflowError: a time or a number is none.
+        msgspec.MsgspecError: the attributes or the status are not those of a span.
+    """
+    failed = (status := span.end()).code in otlp.ERROR
+    error, attempt, scene = "", 1, ""
+    if failed:
+        whole = True
+    elif marks == _SCENE_ALONE:
+        number = _NUMBER.search(span.attributes)
+        whole = number is not None and number[1] is None  # in another notation
+        scene = number[1].decode() if number is not None and not whole else ""
+    else:
+        written = bytes(span.attributes) if marks else b""
+        whole = any(mark in written for mark in marks)
+    if whole:
+        values = span.values()
+        if failed:
+            error = status.message or values.get("error.type", otlp.Value()).string or "error"
+        if resend := values.get("http.request.resend_count"):
+            attempt = int(resend.integer) + 1
+        if found := values.get("scene"):
+            scene = str(found.integer)
     return TraceSpan(
-        started=int(span.started) / 1e9,
-        ended=int(span.ended) / 1e9,
-        service=service,
-        name=span.name,
-        span_id=span_id,
-        parent_id=parent_id,
-        error=(status.message or values.get("error.type", otlp.Value()).string or "error") if failed else "",
-        attempt=int(resend.integer) + 1 if resend else 1,
-        scene=str(scene.integer) if scene else "",
+        int(span.started) / 1e9, int(span.ended) / 1e9, service, span.name, span_id, parent_id, error, attempt, scene
     )
 
 

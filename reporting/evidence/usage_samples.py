@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import repeat
+from operator import sub
 from typing import Literal, Self
+
+import msgspec
 
 from reelbench.loadgen.record.processes import Part, UsageSample
 
@@ -16,14 +18,13 @@ LONGEST_GAP = 1.0
 """Seconds between two readings from which on they do not show the case."""
 
 
-@dataclass(frozen=True, slots=True)
-class UsageSamples:
+class UsageSamples(msgspec.Struct, frozen=True):
     """All readings of a run."""
 
     times: tuple[float, ...] = ()
-    cpu: dict[Part, tuple[float, ...]] = field(default_factory=dict)
+    cpu: dict[Part, tuple[float, ...]] = msgspec.field(default_factory=dict)
     """CPU seconds; 0 before a part was seen."""
-    memory: dict[Part, tuple[float, ...]] = field(default_factory=dict)
+    memory: dict[Part, tuple[float, ...]] = msgspec.field(default_factory=dict)
 
     @classmethod
     def of(cls, samples: Iterable[UsageSample]) -> Self:
@@ -58,12 +59,10 @@ class UsageSamples:
         within = self.times[max(begin - 1, 0) : end + 1]
         if end - begin < LEAST or within[0] > started or within[-1] < ended:
             return None
-        if max(later - earlier for earlier, later in pairwise(within)) > LONGEST_GAP:
+        if max(map(sub, within[1:], within)) > LONGEST_GAP:
             return None
         first = min(bisect_left(self.times, started - rest), max(begin - 1, 0))
         last = max(bisect_left(self.times, ended + rest), end + 1)
-        chosen = [columns[part] for part in parts if part in columns]
-        return tuple(
-            (self.times[number], sum(column[number] for column in chosen))
-            for number in range(first, min(last, len(self.times)))
-        )
+        chosen = [columns[part][first:last] for part in parts if part in columns]
+        totals = map(sum, zip(*chosen, strict=True)) if chosen else repeat(0.0)
+        return tuple(zip(self.times[first:last], totals, strict=False))

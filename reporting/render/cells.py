@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.reporting.document.text import NONE
 
@@ -26,8 +27,7 @@ _SHARED = re.compile(rf"(?P<value>{_NUMBER}) \((?P<share>{_NUMBER}) %\)")
 Cells = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(msgspec.Struct, frozen=True):
     """A kind of cell: what its columns are called, and its parts; None for a cell of another kind."""
 
     names: Callable[[str], Cells]

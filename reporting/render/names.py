@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
+
+import msgspec
 
 from reelbench.reporting.document.report import APPENDIX, Chart, Report, Section, Table, Timeline
 
@@ -14,8 +15,7 @@ FIGURES = "figures"
 _OTHER = re.compile(r"[^a-z0-9]+")
 
 
-@dataclass(frozen=True, slots=True)
-class NamedTable:
+class NamedTable(msgspec.Struct, frozen=True):
     """A table with its section and the name of its file without suffix."""
 
     name: str

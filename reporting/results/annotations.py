@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.run import FaultRecord, RunRecord, RunState
 from reelbench.reporting.analysis.verdicts import Status, Verdict
 from reelbench.reporting.document.grafana_links import TAG
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(msgspec.Struct, frozen=True):
     """A stretch of time with a text; `key` stays the same while the run goes on."""
 
     key: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TypedDict
+
+import msgspec
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.certainty import Certainty
@@ -27,8 +28,7 @@ DEVIATION = "Standard deviation of the response time (n - 1)"
 _TIMES = "done - due of completed measured jobs"
 
 
-@dataclass(frozen=True, slots=True)
-class _Figure:
+class _Figure(msgspec.Struct, frozen=True):
     """A number computed from the client's records."""
 
     sli: Sli | None

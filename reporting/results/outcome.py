@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from heapq import nsmallest
 
 import msgspec
@@ -31,8 +30,7 @@ FAILED = 5
 """Jobs of each case that did not complete and are listed with trace and error, in order of time."""
 
 
-@dataclass(frozen=True, slots=True)
-class DimensionResult:
+class DimensionResult(msgspec.Struct, frozen=True):
     """The analysis of one dimension and its report."""
 
     dimension: str
@@ -40,8 +38,7 @@ class DimensionResult:
     report: Report
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(msgspec.Struct, frozen=True):
     """The evidence of a run with the results of its dimensions."""
 
     evidence: Evidence

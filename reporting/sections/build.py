@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
+
+import msgspec
 
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document.report import APPENDIX, Report, Section
@@ -64,8 +65,7 @@ SectionFunction = Callable[[Evidence], Section | None]
 """One section of a report; None leaves it out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What a report has of its own, between the sections that every report has, and its part of the appendix."""
 
     advice: SectionFunction
@@ -256,6 +256,8 @@ def build_appendix(evidence: Evidence, analyses: Mapping[Dimension, Analysis]) -
             provenance.queries(evidence, dimension),
         )
         sections += [
-            replace(one, title=f"{dimension.capitalize()}: {one.title}", level=2) for one in found if one is not None
+            msgspec.structs.replace(one, title=f"{dimension.capitalize()}: {one.title}", level=2)
+            for one in found
+            if one is not None
         ]
     return Report(APPENDIX, f"Appendix of run {evidence.run.run_id}", tuple(sections))

@@ -7,8 +7,9 @@ Software Engineering 47(8), 2021, doi 10.1109/TSE.2019.2927908.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.analysis.cost import reference
@@ -36,8 +37,7 @@ class Met(StrEnum):
     NO = "not met"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One principle, and the fact that decides it."""
 
     principle: str

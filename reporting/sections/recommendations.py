@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section
 
@@ -13,8 +14,7 @@ T = TypeVar("T")
 TITLE = "What to do"
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(msgspec.Struct, frozen=True):
     """One recommendation."""
 
     finding: str
@@ -23,8 +23,7 @@ class Advice:
     """What to do, or more numbers; a sentence without its full stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule(Generic[T]):
+class Rule(msgspec.Struct, Generic[T], frozen=True):
     """A threshold, and what crossed it."""
 
     threshold: str

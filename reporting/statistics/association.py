@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.reporting.statistics.intervals import Interval
 from reelbench.reporting.statistics.special_functions import stdtr
@@ -15,8 +16,7 @@ LEAST = 10
 _Z = 1.959963984540054
 
 
-@dataclass(frozen=True, slots=True)
-class Association:
+class Association(msgspec.Struct, frozen=True):
     """Spearman's rho of n pairs."""
 
     rho: float

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval
 from reelbench.reporting.statistics.special_functions import stdtrit
@@ -18,8 +19,7 @@ BLOCKS_METHOD = "blocks, Student's t"
 LEAST_BLOCKS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Estimated:
+class Estimated(msgspec.Struct, frozen=True):
     """A number from blocks."""
 
     value: float

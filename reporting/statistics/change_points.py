@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 from otava.analysis import split
 from scipy import stats
@@ -34,8 +34,7 @@ and 0.25 it is the least with which an alarm is possible in at most 5 % of simul
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ChangePoint:
+class ChangePoint(msgspec.Struct, frozen=True):
     """A place at which the mean of a series moved."""
 
     index: int

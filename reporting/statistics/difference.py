@@ -10,13 +10,13 @@ has none. With Wilson's intervals of two proportions it is Newcombe's method 10 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.reporting.statistics.intervals import Interval, proportion
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True):
     """A value with its 95 % interval."""
 
     value: float

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 
 from reelbench.reporting.statistics.special_functions import bdtr, bdtrc, betaincinv, ndtri, stdtr, stdtrit
@@ -18,24 +18,21 @@ WILSON, EXACT, ORDER, STUDENT = "Wilson", "Clopper and Pearson", "order statisti
 """Names of the methods."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(msgspec.Struct, frozen=True):
     """A 95 % confidence interval; None where the sample is too small for a limit."""
 
     lower: float | None
     upper: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Percentile:
+class Percentile(msgspec.Struct, frozen=True):
     """A sample quantile with its interval by order statistics."""
 
     value: float
     interval: Interval
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(msgspec.Struct, frozen=True):
     """Summary figures of a sample, in its unit."""
 
     n: int
@@ -51,8 +48,7 @@ class Summary:
     p99: Percentile
 
 
-@dataclass(frozen=True, slots=True)
-class Proportion:
+class Proportion(msgspec.Struct, frozen=True):
     """`k` of `n` with a 95 % confidence interval."""
 
     k: int

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,8 +19,7 @@ TOLERANCE = 0.05
 """Share of N by which X R may differ."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """X R over a stretch of time."""
 
     seconds: float
@@ -32,8 +31,7 @@ class Window:
     """X R: the time average of the jobs in flight."""
 
 
-@dataclass(frozen=True, slots=True)
-class LittlesLaw:
+class LittlesLaw(msgspec.Struct, frozen=True):
     """The law over a whole case and while all virtual users are busy."""
 
     virtual_users: int

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 
 from reelbench.reporting.statistics.intervals import Interval
@@ -24,8 +24,7 @@ DRAWS = 100_000
 _SEED = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Paired:
+class Paired(msgspec.Struct, frozen=True):
     """The differences of some pairs at one look, in their unit."""
 
     n: int

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from scipy import special, stats
 
@@ -19,8 +19,7 @@ _Numbers = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 _Ranks = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rank:
+class Rank(msgspec.Struct, frozen=True):
     """The test of Mann and Whitney with its effect size."""
 
     p: float

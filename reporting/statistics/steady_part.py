@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import nsmallest
+
+import msgspec
 
 LEAST_JOBS = 20
 """Jobs from which a steady part is used: with fewer, P95 is the maximum."""
@@ -29,8 +30,7 @@ HELD_UP_SHARE = 0.25
 """Of the virtual users, but at least two, whose jobs must be held up; one late job is no standstill."""
 
 
-@dataclass(frozen=True, slots=True)
-class SteadyPart:
+class SteadyPart(msgspec.Struct, frozen=True):
     """A stretch of time in seconds; the jobs that end in it stand for the load."""
 
     started: float
@@ -48,8 +48,7 @@ class SteadyPart:
         return self.started < instant <= self.ended
 
 
-@dataclass(frozen=True, slots=True)
-class NoSteadyPart:
+class NoSteadyPart(msgspec.Struct, frozen=True):
     """Why a closed loop has no steady part."""
 
     held_up: int = 0

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval
@@ -27,8 +27,7 @@ MOST_CORRELATION = 0.8
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True, slots=True)
-class Trend:
+class Trend(msgspec.Struct, frozen=True):
     """A trend in a series. The slope is in the unit of the values by the unit of the positions."""
 
     n: int

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,8 +29,7 @@ STEPS = 200
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Coefficient:
+class Coefficient(msgspec.Struct, frozen=True):
     """One coefficient with its interval."""
 
     name: str
@@ -41,8 +40,7 @@ class Coefficient:
     """True when it is 0 because the best fit would be negative."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(msgspec.Struct, frozen=True):
     """A least-squares fit to the throughput at levels of load."""
 
     alpha: Coefficient
@@ -81,8 +79,7 @@ class Fit:
         return float(throughput(np.array([level]), values)[0])
 
 
-@dataclass(frozen=True, slots=True)
-class PeakRange:
+class PeakRange(msgspec.Struct, frozen=True):
     """Where the peak lies when each level in turn is left out of the fit."""
 
     least: float

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
@@ -94,8 +93,7 @@ class RunValues(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return f"it is {self.verdict}: {_first(problems)}" if problems else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Common:
+class Common(msgspec.Struct, frozen=True):
     """What the runs of a group have in common."""
 
     target: str
@@ -105,8 +103,7 @@ class Common:
     machine: str
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True):
     """The runs that were found."""
 
     groups: dict[Common, list[RunValues]]

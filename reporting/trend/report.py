@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 from reelbench.reporting.compare import cells
 from reelbench.reporting.compare.judge import NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE
@@ -53,8 +54,7 @@ _METHOD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True):
     """Changes that one shift explains: a primary indicator and those that follow it, in all places, at one run."""
 
     lead: SeriesRecord

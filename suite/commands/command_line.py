@@ -36,9 +36,15 @@ look hundreds of times at modules and records that live until the end of the com
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Call the subcommand that the command line names; return the exit code."""
-    if arguments is None:  # a process of its own
-        gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
-    words = sys.argv[1:] if arguments is None else arguments
+    if arguments is not None:
+        return _main(arguments)
+    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])  # a process of its own
+    code = _main(sys.argv[1:])
+    gc.freeze()  # else the interpreter looks for cycles in all objects at its end: an eighth of a second after a report
+    return code
+
+
+def _main(words: Sequence[str]) -> int:
     name, rest = (words[0], words[1:]) if words else ("", [])
     match name:
         case "-h" | "--help":

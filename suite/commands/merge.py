@@ -71,7 +71,8 @@ def main(
 def _report(folder: Path, run: RunRecord, shares: list[ShareFolder], *, charts: bool) -> int:
     """Wait until Prometheus has all metrics of the run, and write the reports; return the exit code."""
     from reelbench.reporting.export import REPORTS_DIR, export  # noqa: PLC0415 - takes a second
-    from reelbench.reporting.publish import DEFAULT, PAGE  # noqa: PLC0415
+    from reelbench.reporting.formats import DEFAULT  # noqa: PLC0415
+    from reelbench.reporting.publish import PAGE  # noqa: PLC0415
 
     external = find_external(say, environment=os.environ)
     url = None

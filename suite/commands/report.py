@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.prometheus_access import access_errors
-from reelbench.loadgen.record.run import read_run
-from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
-from reelbench.loadgen.record.stack import PrometheusRecord, read_stack
-from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
-from reelbench.reporting.catalogue.sli_file import CatalogueError
-from reelbench.reporting.compare.folders import has_several_runs
-from reelbench.reporting.compare.records import ComparisonRecord
-from reelbench.reporting.compare.side import CompareError
-from reelbench.reporting.compare.writing import Output
-from reelbench.reporting.evidence.measurements import read as read_measurements
-from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.export import REPORTS_DIR, Exported, export
-from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of, publish_summary
-from reelbench.reporting.results.summary import Summary
-from reelbench.reporting.sections.summary.blocks import summary_report
-from reelbench.stack.errors import StackError
-from reelbench.suite import step_summary
+from reelbench.loadgen.record.run_files import RUN_FILE, TRACES_DIR, RecordError
+from reelbench.loadgen.record.stack import read_stack
+from reelbench.reporting.catalogue.prices import PRICES_FILE
+from reelbench.reporting.evidence.reading_process import ReadAhead, read_ahead
+from reelbench.reporting.formats import DEFAULT, Format, FormatError, formats_of
 from reelbench.suite.commands.console import RUNS, echo, fail, say
 
 PrometheusUrl = Annotated[str | None, typer.Option(help="Base URL of a Prometheus that holds the run.")]
@@ -42,24 +27,7 @@ Formats = Annotated[str, typer.Option("--format", help=f"What to write, separate
 FailOn = Annotated[str | None, typer.Option(help="worse: exit code 1 when an indicator is worse in repeated runs.")]
 Force = Annotated[bool, typer.Option("--force", help="Compare although it would mislead; the report says why.")]
 Html = Annotated[Path | None, typer.Option("--html", help="File in which the page of the comparison is written too.")]
-KEPT_INSTEAD = f"the kept {MEASUREMENTS_FILE} is used"
 ALL_FORMATS = ",".join(DEFAULT)
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Reports that were written."""
-
-    exit_code: int
-    lines: tuple[str, ...]
-    """For standard output."""
-    paths: tuple[Path, ...] = ()
-    short: Summary | None = None
-    """The summary of a run; None of several runs."""
-    pages: tuple[Path, ...] = ()
-    """Pages about several runs."""
-    source: str = ""
-    """Where the numbers of telemetry are from, in words."""
 
 
 def main(
@@ -95,56 +63,46 @@ def main(
     wrong += _compare_errors(compare, fail_on, html, force=force)
     if wrong:
         fail(ExitCode.USAGE, wrong)
-    folder = run or RUNS
     try:
-        load_prices(prices)  # a mistake in it is found before a Prometheus is started
         folder = run or newest(RUNS)
-        written = (
-            _several(folder, Output(frozenset(formats_of(formats)), charts=charts))
-            if has_several_runs(folder)
-            else _export(
-                folder,
-                prometheus,
-                kept=kept,
-                charts=charts,
-                formats=formats,
-                prices=prices,
-                download=compare is None,
-            )
-        )
-        if compare is not None:
-            output = Output(frozenset(formats_of(formats)), charts=charts, html=html)
-            written = _with_comparison(written, folder, compare, fail_on, force=force, output=output)
-        step_summary.append(written.paths, os.environ)
-    except (CatalogueError, PricesError) as error:
-        fail(ExitCode.USAGE, error.errors)
-    except (RecordError, CompareError) as error:
+        ahead = _read_ahead(folder)
+    except RecordError as error:
         fail(ExitCode.USAGE, [str(error)])
-    except (StackError, QueryError) as error:
-        fail(ExitCode.ABSENT, [str(error)])
-    except OSError as error:
-        where = error.filename or folder
-        fail(ExitCode.USAGE, [f"cannot read or write {where} ({error.strerror}); correct it and export again"])
+    with ahead or nullcontext():
+        from reelbench.suite.commands.report_writer import Asked, write  # noqa: PLC0415 - loads numpy and scipy; meanwhile traces are read
+
+        written = write(
+            Asked(
+                folder=folder,
+                prometheus=prometheus,
+                kept=kept,
+                prices=prices,
+                charts=charts,
+                formats=frozenset(formats_of(formats)),
+                compare=compare,
+                fail_on=fail_on,
+                force=force,
+                html=html,
+            ),
+            ahead,
+        )
     for line in written.lines:
         echo(line)
-    if written.source:
-        say(written.source)
-    for line in _pages(written):
+    for line in written.remarks:
         say(line)
     raise typer.Exit(written.exit_code)
 
 
-def _pages(written: Written) -> Iterator[str]:
-    yield from (f"all on one page: {path}" for path in written.paths if path.name == PAGE)
-    yield from (f"page about several runs: {path}" for path in written.pages)
+def _read_ahead(folder: Path) -> ReadAhead | None:
+    """Begin to read the traces of a run, which takes as long as to load what judges it; None: it has none in files.
 
-
-def _several(folder: Path, output: Output) -> Written:
-    """Write the report about several runs again."""
-    from reelbench.reporting.compare.rewriting import rewrite  # noqa: PLC0415 - the report of a run is faster without
-
-    found = rewrite(folder, output)
-    return Written(ExitCode.PASS, tuple(found.summary), pages=found.pages)
+    Raises:
+        RecordError: what is recorded of the stack cannot be read.
+    """
+    if not (folder / RUN_FILE).is_file():
+        return None
+    stack = read_stack(folder)
+    return read_ahead(folder / TRACES_DIR) if stack is None or stack.traces_url is None else None
 
 
 def newest(runs: Path) -> Path:
@@ -194,105 +152,3 @@ def html_errors(html: Path | None) -> list[str]:
     if html.is_dir():
         return [f"--html: {html} is a folder; name a file, such as {html / 'comparison.html'}"]
     return [] if html.parent.is_dir() else [f"--html: there is no folder {html.parent}; create it, or name another"]
-
-
-def _export(
-    folder: Path, prometheus: str | None, *, kept: bool, charts: bool, formats: str, prices: Path, download: bool
-) -> Written:
-    """Write the reports of one run; from its kept measurements where its Prometheus is gone or not at hand.
-
-    Raises:
-        RecordError: the folder is not a run, or --kept has nothing to use.
-    """
-    read_run(folder)  # a folder that is not a run is found before a Prometheus is started
-    saved = (found := read_measurements(folder)) is not None and found.prometheus
-    if kept and not saved:
-        raise RecordError(
-            f"nothing is kept: {folder} has no {MEASUREMENTS_FILE} of a Prometheus; export with Prometheus first"
-        )
-
-    def write(url: str | None) -> Exported:
-        return export(folder, url, charts=charts, formats=formats_of(formats), prices=prices)
-
-    with _metrics_of(folder, prometheus, kept=kept, saved=saved, download=download) as url:
-        try:
-            exported = write(url)
-        except QueryError as error:
-            if prometheus is not None or url is None or not saved:
-                raise
-            say(f"{error}: {KEPT_INSTEAD}")
-            exported = write(None)
-    return Written(
-        exported.exit_code, tuple(exported.summary), tuple(exported.paths), exported.short, source=exported.source
-    )
-
-
-@contextmanager
-def _metrics_of(
-    folder: Path, prometheus: str | None, *, kept: bool, saved: bool, download: bool
-) -> Iterator[str | None]:
-    """Yield the base URL of a Prometheus that holds the run; None when the kept measurements are to be used.
-
-    Args:
-        folder: The run directory.
-        prometheus: A Prometheus that the user names.
-        kept: The user asks for the kept measurements.
-        saved: The run has kept measurements of a Prometheus. Then nothing is downloaded.
-        download: A Prometheus may be downloaded.
-    """
-    if kept or prometheus:
-        yield prometheus
-        return
-    stack = read_stack(folder)
-    if stack is not None and stack.kind == "external" and stack.prometheus is not None:
-        yield stack.prometheus.url
-        return
-    if saved and (stack is None or stack.prometheus is None or not _has_store(folder, stack.prometheus)):
-        say(f"the run's Prometheus data are gone: {KEPT_INSTEAD}")
-        yield None
-        return
-    from reelbench.stack.binaries import find_prometheus  # noqa: PLC0415 - loads the HTTP client
-    from reelbench.stack.reopen_tsdb import reopen_tsdb  # noqa: PLC0415
-
-    try:
-        binary = find_prometheus(report=say, download=download and not saved)
-    except StackError:
-        if not saved:
-            raise
-        say(f"no Prometheus is installed: {KEPT_INSTEAD}")
-        yield None
-        return
-    with ExitStack() as opened:
-        try:
-            url = opened.enter_context(reopen_tsdb(folder, binary))
-        except StackError as error:
-            if not saved:
-                raise
-            say(f"warning: {error} {KEPT_INSTEAD.capitalize()}.")
-            url = None
-        yield url
-
-
-def _has_store(folder: Path, record: PrometheusRecord) -> bool:
-    return record.data_dir is not None and (folder / record.data_dir).is_dir()
-
-
-def _with_comparison(
-    written: Written, folder: Path, baseline: Path, fail_on: str | None, *, force: bool, output: Output
-) -> Written:
-    """Write the comparison with a baseline, and the summary of a run again with the change."""
-    from reelbench.reporting.compare.comparison import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
-
-    found = export_comparison(folder, baseline, force=force, output=output)
-    if written.short is not None:
-        _put_change(folder, written.short, found.record)
-    code = ExitCode.FAIL if fail_on and found.record.worse else written.exit_code
-    return replace(written, exit_code=code, lines=written.lines + found.summary, pages=written.pages + found.pages)
-
-
-def _put_change(folder: Path, summary: Summary, record: ComparisonRecord) -> None:
-    """Write the summary of a run again, with the change against the baseline."""
-    from reelbench.reporting.compare.change import change_of  # noqa: PLC0415 - as the comparison
-
-    changed = msgspec.structs.replace(summary, change=change_of(record))
-    publish_summary(folder / REPORTS_DIR, changed, summary_report(changed))

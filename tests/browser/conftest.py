@@ -22,7 +22,8 @@ from reelbench.reporting.compare.comparison import export as compare
 from reelbench.reporting.compare.folders import COMPARISON_FILE
 from reelbench.reporting.compare.writing import Output
 from reelbench.reporting.export import export
-from reelbench.reporting.publish import PAGE, Format
+from reelbench.reporting.formats import Format
+from reelbench.reporting.publish import PAGE
 from reelbench.stack.binaries import cache_folder
 from tests.reporting.compare.variants import copy, noisy
 from tests.reporting.made_run import make

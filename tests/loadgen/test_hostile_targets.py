@@ -11,7 +11,7 @@ import pytest
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.target.answer import MAX_ANSWER
 from reelbench.reporting.export import export
-from reelbench.reporting.publish import Format
+from reelbench.reporting.formats import Format
 from tests.fakes.hostile import HOSTILITIES, hostile
 from tests.loadgen.target_runs import run_against, scenario
 

@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from reelbench.reporting.document.report import Chart, Panel, Series, Timeline
@@ -67,7 +67,10 @@ def test_a_process_with_matplotlib_draws_itself() -> None:
 
 def test_processes_draw_about_equally_many_panels() -> None:
     panel = Panel("s", (Series("P50", (1.0,), (2.0,)),))
-    tall = [replace(CHARTS[0], name=f"tall_{number}", kind="panels", panels=(panel,) * number) for number in (6, 4)]
+    tall = [
+        msgspec.structs.replace(CHARTS[0], name=f"tall_{number}", kind="panels", panels=(panel,) * number)
+        for number in (6, 4)
+    ]
     found = shares([*CHARTS, *tall], 2)
     assert [sorted(chart.name for chart in share) for share in found] == [["c", "tall_6"], ["a", "b", "tall_4"]]
 

@@ -26,7 +26,7 @@ from scipy import stats
 from reelbench.loadgen.record.run import RunRecord, StoreCount, read_run, write_run
 from reelbench.reporting.document.report import Report, Section, Table
 from reelbench.reporting.export import export
-from reelbench.reporting.publish import DEFAULT, Format, FormatError, formats_of
+from reelbench.reporting.formats import DEFAULT, Format, FormatError, formats_of
 from reelbench.reporting.render import latex
 from reelbench.reporting.results.schema import SCHEMA_FILE
 from tests.commands import invoke
@@ -95,7 +95,7 @@ def test_the_same_run_gives_the_same_bytes_in_every_format_with_any_hash_seed(
     (outages_dir / "reports").rename(tmp_path / "old")
     code = (
         "import sys; from pathlib import Path; from reelbench.reporting.export import export; "
-        "from reelbench.reporting.publish import Format; export(Path(sys.argv[1]), None, formats=tuple(Format))"
+        "from reelbench.reporting.formats import Format; export(Path(sys.argv[1]), None, formats=tuple(Format))"
     )
     made = []
     for seed in ("1", "4711"):

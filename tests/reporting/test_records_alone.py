@@ -18,7 +18,7 @@ from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.compare.comparison import export as compared
 from reelbench.reporting.compare.records import Verdict
 from reelbench.reporting.export import Exported, export
-from reelbench.reporting.publish import Format
+from reelbench.reporting.formats import Format
 from tests.report_text import report_text
 from tests.reporting.made_run import MadeRun
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import dataclasses
 import xml.etree.ElementTree as ET
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,7 +100,7 @@ def test_a_chart_has_its_labels_and_is_reproducible() -> None:
 
 
 def test_an_objective_above_all_values_is_visible() -> None:
-    chart = dataclasses.replace(CHART, limit=("objective 10 s", 10.0))
+    chart = msgspec.structs.replace(CHART, limit=("objective 10 s", 10.0))
     bottom, top = figures.figure(chart).axes[0].get_ylim()
     assert (bottom, top > 10) == (0, True)
 

@@ -205,7 +205,7 @@ def test_no_run_is_too_large_and_no_text_becomes_markup(made: MadeRun, copies: i
         change=Change(baseline=HOSTILE, sentence=HOSTILE, better=1, worse=2, differs=3),
         figures=tuple(msgspec.structs.replace(figure, name=HOSTILE, where=HOSTILE) for figure in (one.figures * 5)[:5]),
     )
-    text = written(dataclasses.replace(found, summary=long, head=summary_report(long)))
+    text = written(msgspec.structs.replace(found, summary=long, head=summary_report(long)))
     assert "<script>" not in text.replace("\\<script", "")
     assert "\x1b" not in text
     assert "[x](" not in text.replace("\\[x\\](", "")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,9 +15,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from reelbench.reporting.evidence import otlp
-from reelbench.reporting.evidence.file_traces import FileTraces, Part, read, split
+from reelbench.reporting.evidence.file_traces import FileTraces
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.evidence.traces import RootKey, TraceSpan, in_order, trace_span
+from reelbench.reporting.evidence.reading_process import read_ahead
+from reelbench.reporting.evidence.trace_parts import Part, read, split
+from reelbench.reporting.evidence.traces import RootKey, TraceSpan, in_order, marks_in, trace_span
 from tests.reporting.made_run import RUN_ID, trace_of
 from tests.reporting.made_traces import RECORDED, recorded
 
@@ -181,9 +184,67 @@ def test_spans_of_a_trace_are_collected_from_several_files(tmp_path: Path) -> No
         (rb'[{"key":"sc\u0065ne","value":{"intValue":"3"}}]', "3", 1),
         (b'[{"key": "http.request.resend_count", "value": {"intValue": 2}}]', "", 3),
         (b'[{"key":"name","value":{"stringValue":"scene"}}]', "", 1),
+        (b'[{"key":"name","value":{"stringValue":"scene"}},{"key":"scene","value":{"intValue":"4"}}]', "4", 1),
+        (b'[{"key":"scene","value":{"intValue":5}}]', "5", 1),
+        (
+            (
+                b'[{"key":"x","value":{"kvlistValue":{"values":[{"key":"scene","value":{"intValue":"1"}}]}}}'
+                b',{"key":"scene","value":{"intValue":"2"}}]'
+            ),
+            "2",
+            1,
+        ),
         (b"[]", "", 1),
     ],
 )
 def test_scene_and_attempt_are_read_however_their_keys_are_written(attributes: bytes, scene: str, attempt: int) -> None:
     span = otlp.Span("b", name="n", started="1000000000", ended="2000000000", attributes=msgspec.Raw(attributes))
-    assert trace_span("s", span, "b", "a") == TraceSpan(1.0, 2.0, "s", "n", "b", "a", scene=scene, attempt=attempt)
+    read_span = TraceSpan(1.0, 2.0, "s", "n", "b", "a", scene=scene, attempt=attempt)
+    assert trace_span("s", span, "b", "a") == read_span
+    assert trace_span("s", span, "b", "a", marks_in(b'{"name":"n","attributes":' + attributes + b"}")) == read_span
+
+
+@pytest.mark.parametrize("traces", [(), (("throughput", "n50", 50), ("single_request", "n01", 1))])
+def test_traces_that_are_read_ahead_are_the_same(run_dir: Path, traces: tuple[tuple[str, str, int], ...]) -> None:
+    wanted = {trace_of(*trace) for trace in traces}
+    with read_ahead(run_dir / "traces") as ahead:
+        assert FileTraces(run_dir / "traces", ahead=ahead).gather(wanted) == FileTraces(run_dir / "traces").gather(
+            wanted
+        )
+
+
+def test_what_is_malformed_is_counted_for_wanted_traces_alone(run_dir: Path) -> None:
+    path = run_dir / "traces" / "loadgen.jsonl"
+    trace, other = trace_of("throughput", "n50", 50), trace_of("single_request", "n01", 1)
+    path.write_text(re.sub(r'("endTimeUnixNano": ?)"\d+"', r'\1"soon"', path.read_text()) + "not JSON\n")
+    for wanted, damaged in (((), 1), ((trace,), 2), ((trace, other), 3)):
+        with read_ahead(run_dir / "traces") as ahead:
+            source = FileTraces(run_dir / "traces", ahead=ahead)
+            first = source.gather(wanted)
+            assert (first.spans, first.damaged) == ({}, damaged)
+            assert source.gather(wanted) == first  # now by this process
+
+
+def test_a_process_that_reads_ahead_and_dies_is_an_error(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with (
+        read_ahead(run_dir / "traces") as ahead,
+        pytest.raises(QueryError, match=r"^a process that read the files of traces ended with code 1; export again$"),
+    ):
+        FileTraces(run_dir / "traces", ahead=ahead).gather({"f" * 32 for _ in range(5_000)})
+
+
+def test_a_process_that_reads_ahead_ends_with_its_context(run_dir: Path) -> None:
+    with read_ahead(run_dir / "traces") as ahead:
+        assert ahead is not None
+        process = ahead._process
+        assert process.poll() is None
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_nothing_and_large_files_are_not_read_ahead(run_dir: Path, tmp_path: Path) -> None:
+    bytes_there = sum(path.stat().st_size for path in (run_dir / "traces").glob("*.jsonl"))
+    assert read_ahead(tmp_path / "nowhere") is None
+    assert read_ahead(run_dir / "traces", most=bytes_there - 1) is None
+    with read_ahead(run_dir / "traces", most=bytes_there) as ahead:
+        assert ahead is not None

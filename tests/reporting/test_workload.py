@@ -14,7 +14,7 @@ from reelbench.reporting.analysis.traffic import _uploaded
 from reelbench.reporting.compare.side import Side, refusals
 from reelbench.reporting.document.workload import inputs, rows
 from reelbench.reporting.export import export
-from reelbench.reporting.publish import Format
+from reelbench.reporting.formats import Format
 from tests.report_text import report_text
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun

@@ -9,8 +9,9 @@ provider, so a stage often shows a shift that is lost in the spread of the respo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import fmean
+
+import msgspec
 
 from reelbench.reporting.analysis.breakdown import PARTS
 from reelbench.reporting.compare.ab.records import BASE, HEAD, Answer, Leg, PlaceValues, Primary, Rule, StageShift
@@ -33,8 +34,7 @@ def rule(pairs: int, *, budget: float, margin: float = MARGIN, alpha: float = AL
     return Rule(looks=tuple(range(FIRST_LOOK, pairs + 1, BLOCK)), alpha=alpha, margin=margin, budget=budget)
 
 
-@dataclass(frozen=True, slots=True)
-class _Indicator:
+class _Indicator(msgspec.Struct, frozen=True):
     sli: str
     title: str
     unit: str
@@ -63,8 +63,7 @@ STAGES_WEIGHT = 0.5
 """Share of the error that all stages have together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What the pairs of a look say."""
 
     primaries: tuple[Primary, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.capacity import Knee, knee
@@ -18,8 +18,7 @@ CONTRADICTION = 1.1
 """Times the highest closed throughput from which a rate that seems to hold cannot: its case is too short."""
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
+class Capacity(msgspec.Struct, frozen=True):
     """Jobs per second that one instance can be planned with."""
 
     rate: float

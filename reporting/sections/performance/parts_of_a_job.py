@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.breakdown import AROUND, BETWEEN, PARTS, QUEUE, STAGES, Breakdown
@@ -20,8 +21,7 @@ OPERATION, WAIT = (Role.API_LATENCY_AVG, Role.API_LATENCY_P95), (Role.WAIT_LATEN
 OPERATIONS = ("create", "retrieve", "list", "content", "manifest", "delete")
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(msgspec.Struct, frozen=True):
     """Summed seconds and executions of one stage."""
 
     stage: str
@@ -163,8 +163,7 @@ CHARTED: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Pieces of a bar, no more than there are distinct colours."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Level:
+class _Level(msgspec.Struct, frozen=True):
     scenario: str
     place: str
     path: Breakdown

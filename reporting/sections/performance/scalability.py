@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.catalogue.sli import Role
@@ -170,8 +171,7 @@ QUEUE_SHARE = 0.2
 """Share of the response time spent in the queue from which more workers are worth naming first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(msgspec.Struct, frozen=True):
     """A level of load of which all figures are known."""
 
     concurrency: int
@@ -186,8 +186,7 @@ class Point:
     """Mean response time of the same jobs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(msgspec.Struct, frozen=True):
     """What the rules look at."""
 
     points: tuple[Point, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.job_integrity import losses
@@ -20,8 +20,7 @@ PASSING = 0.9
 """Keptn's default for the total score of a passed evaluation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """One share with its weight."""
 
     name: str
@@ -39,8 +38,7 @@ class Part:
         return self.key and self.share is not None and self.share.k < self.share.n
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(msgspec.Struct, frozen=True):
     """The parts, their weighted mean and its status."""
 
     parts: tuple[Part, ...]

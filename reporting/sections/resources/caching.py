@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from reelbench.reporting.analysis.cost import charged
 from reelbench.reporting.analysis.subjects import Subject
@@ -18,8 +18,7 @@ CACHES = {"script": "llm", "audio": "tts", "visual": "image"}
 WORDS = {"repeated": "Jobs with known prompts", "half_new": "Jobs of which half have known prompts"}
 
 
-@dataclass(frozen=True, slots=True)
-class Lookups:
+class Lookups(msgspec.Struct, frozen=True):
     """Look-ups of a case in the caches, by result."""
 
     hits: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from reelbench.loadgen.record.jobs import CallRecord
 from reelbench.loadgen.record.run import CaseRecord
@@ -126,8 +127,7 @@ def _result(found: Comparison) -> str:
 PROVIDERS = ("llm", "tts", "image")
 
 
-@dataclass(frozen=True, slots=True)
-class Connections:
+class Connections(msgspec.Struct, frozen=True):
     """Calls of a case that arrived at a provider, and their connections."""
 
     calls: int

@@ -25,7 +25,7 @@ from reelbench.reporting.compare.ab.records import (
 from reelbench.reporting.compare.ab.report import answer_lines, write_ab
 from reelbench.reporting.compare.rewriting import rewrite
 from reelbench.reporting.compare.writing import Output
-from reelbench.reporting.publish import Format
+from reelbench.reporting.formats import Format
 from tests.reporting.made_run import make
 
 RULE = rule(12, budget=1_800.0)

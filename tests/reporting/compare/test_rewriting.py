@@ -11,7 +11,7 @@ from reelbench.reporting.compare.ablation import write_ablation
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.compare.rewriting import rewrite
 from reelbench.reporting.compare.writing import Output
-from reelbench.reporting.publish import Format
+from reelbench.reporting.formats import Format
 from tests.reporting.compare.variants import copy, noisy
 
 LATEX = Output(frozenset({Format.MARKDOWN, Format.LATEX}), charts=False)

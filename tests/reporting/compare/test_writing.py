@@ -19,7 +19,7 @@ from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.compare.report import page
 from reelbench.reporting.compare.writing import Output
 from reelbench.reporting.document.report import Chart, Table
-from reelbench.reporting.publish import Format
+from reelbench.reporting.formats import Format
 from tests.reporting.compare.variants import copy, noisy
 
 ALL = Output(frozenset(Format))

@@ -15,7 +15,7 @@ from scipy import stats
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.export import export as export_run
-from reelbench.reporting.publish import Format
+from reelbench.reporting.formats import Format
 from reelbench.reporting.statistics.change_points import CORRELATION, change_points, shift, widened
 from reelbench.reporting.trend.history import read_history
 from reelbench.reporting.trend.records import Outcome, TrendRecord
