@@ -170,12 +170,18 @@ class ExternalRun:
         ahead: float = 0.0,
         deadline: float = SETTLE_DEADLINE,
         loadgens: int = 1,
+        loadgens_after: float | None = None,
         service_replicas: int = 1,
     ) -> TelemetryEnd:
-        """Wait until every component has exported at or after `after` (Unix time in seconds), and record the result.
+        """Wait until every component has exported at or after the end of the load, and record the result.
 
-        With several load generators or replicas of the service, each of them must have exported: each counts its own
-        jobs.
+        Args:
+            after: Unix time in seconds at which the last load generator ended.
+            ahead: Seconds by which the clock of Prometheus is ahead of that of `after`.
+            deadline: Seconds to wait at most.
+            loadgens: Load generators, each of which must have exported.
+            loadgens_after: When the first of them ended; each exports for the last time at its own end. None: `after`.
+            service_replicas: Replicas of the service, each of which must have exported: each counts its own jobs.
         """
         # target_info is unsuitable: the Collector's span metrics also have one, with other sample times.
         selectors = {name: f'{_EXPORTED}{{job="{name}"}}' for name in (SERVICE, PROVIDERS, LOADGEN)}
@@ -184,10 +190,11 @@ class ExternalRun:
             selectors,
             after,
             value=None,
-            ended=lambda: [LOADGEN] if all(child.end() for child in self._started_loadgens) else [],
+            ended=lambda: [LOADGEN] if (own := self._started_loadgens) and all(child.end() for child in own) else [],
             deadline=deadline,
             ahead=ahead,
             least={LOADGEN: loadgens, SERVICE: service_replicas},
+            earlier={LOADGEN: loadgens_after} if loadgens_after is not None else {},
         )
         self._write(settled)
         return settled

@@ -99,6 +99,7 @@ def await_telemetry(
     value: float | None = 1,
     ended: Callable[[], Collection[str]] = tuple,
     least: Mapping[str, int] = MappingProxyType({}),
+    earlier: Mapping[str, float] = MappingProxyType({}),
     deadline: float = DEADLINE,
     ahead: float = 0.0,
     clock: Callable[[], float] = time.time,
@@ -115,6 +116,7 @@ def await_telemetry(
         after: Unix time in seconds at which the load ended.
         value: The value that a sample must have to count; None: any.
         least: Series of a component that must each have such a sample, where it has several; default: one.
+        earlier: Instants that stand in place of `after` for some components.
         ended: Returns the components that have ended, which will send no more samples.
         deadline: Seconds to wait at most.
         ahead: Seconds by which the clock of Prometheus is ahead of the one on which `after` and the result are.
@@ -126,8 +128,9 @@ def await_telemetry(
     while True:
         over = frozenset(ended())  # before the query, so that everything scraped of them is visible in it
         for name in selectors.keys() - seen.keys():
+            since = earlier.get(name, after)
             sampled = _first_sample(
-                prometheus_url, selectors[name], value, after + ahead, clock() + ahead, least=least.get(name, 1)
+                prometheus_url, selectors[name], value, since + ahead, clock() + ahead, least=least.get(name, 1)
             )
             if sampled is not None:
                 seen[name] = sampled - ahead

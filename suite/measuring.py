@@ -274,7 +274,7 @@ class _Driven:
     run: RunRecord | None
     """None when the load never began, or is not that of the whole plan."""
     after: float
-    """Unix time from which the metrics of all are complete."""
+    """Unix time at which the first of them ended."""
     asked: bool
     """Whether the user asked them to end."""
     error: ShareError | None = None
@@ -328,12 +328,17 @@ def _drive(  # noqa: PLR0917 - the parts of a run
 
 def _settled(stack: Stack, driven: _Driven, ahead: float) -> TelemetryEnd:
     """Wait until Prometheus has the metrics of all components past the end of the load."""
+    run = driven.run
+    after = run.ended if run is not None and run.ended is not None else driven.after
     if isinstance(stack, ExternalRun):
-        replicas = driven.run.service_replicas if driven.run is not None else 1
         return stack.await_telemetry(
-            driven.after, ahead=ahead, loadgens=len(driven.children), service_replicas=replicas
+            after,
+            ahead=ahead,
+            loadgens=len(driven.children),
+            loadgens_after=driven.after,
+            service_replicas=run.service_replicas if run is not None else 1,
         )
-    return stack.await_telemetry(driven.after, ahead=ahead)
+    return stack.await_telemetry(after, ahead=ahead)
 
 
 def _parts(load: Load, *more: str) -> list[str]:

@@ -220,6 +220,7 @@ def merged(shares: Sequence[ShareFolder], conditions: Sequence[ConditionsRecord 
         state=max((run.state for run in runs), key=_WORST.index),
         started=min(run.started for run in runs),
         ended=max((run.ended for run in runs if run.ended is not None), default=None),
+        service_replicas=max(run.service_replicas for run in runs),
         scenarios=[_scenario([run.scenarios[position] for run in runs]) for position in range(len(first.scenarios))],
         generators=[_generator(run, known) for run, known in zip(runs, conditions, strict=True)],
     )

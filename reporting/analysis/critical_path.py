@@ -123,7 +123,7 @@ class _Tree:
 class _Visit:
     """The walk within one span, between two instants."""
 
-    __slots__ = ("_begun_in", "_cause", "_left", "_passed", "at", "lower", "span_id")
+    __slots__ = ("_begun_in", "_cause", "_left", "at", "lower", "span_id")
 
     def __init__(self, tree: _Tree, span_id: str, lower: float, upper: float) -> None:
         self.span_id = span_id
@@ -132,8 +132,6 @@ class _Visit:
         self._begun_in = tree.begun_in
         # The last to finish is the last of the list; of those that are cut off at the same instant, the longest.
         self._left: list[tuple[float, float, str]] = []
-        self._passed: list[tuple[float, float, str]] = []
-        """Children that ran concurrently with one on the path."""
         for child in tree.children.get(span_id, ()):
             ended, started = min(child.ended, upper), max(child.started, lower)
             if ended > started:
@@ -153,13 +151,11 @@ class _Visit:
     def _next(self) -> tuple[float, float, str] | None:
         """Return the next child: the one that began the last, else the last to finish before the instant."""
         if self._cause is not None:
-            for among in (self._passed, self._left):
-                for index, (_, started, span_id) in enumerate(among):
-                    if span_id == self._cause and -started < self.at:
-                        return among.pop(index)
+            for index, (_, started, span_id) in enumerate(self._left):
+                if span_id == self._cause and -started < self.at:
+                    return self._left.pop(index)
         while self._left:
             child = self._left.pop()
-            if child[0] <= self.at:
+            if child[0] <= self.at:  # else it ran concurrently with one on the path
                 return child
-            self._passed.append(child)
         return None

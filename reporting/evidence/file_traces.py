@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from reelbench.module_process import available_cores
@@ -41,7 +42,8 @@ class FileTraces:
 
         Args:
             folder: Where the files are.
-            ahead: The process that reads these files already; it answers the first question.
+            ahead: The process that reads these files already; it answers the first call of `gather`. Where it has
+                ended without an answer, this process reads.
             processes: Reading processes at most; default: one for each core that this process may use.
             part_bytes: Least bytes for each reading process.
         """
@@ -82,7 +84,8 @@ class FileTraces:
         """Return what the parts of the files hold."""
         if self._ahead is not None:
             ahead, self._ahead = self._ahead, None
-            return ahead.found(wanted)
+            with suppress(ReadingError):
+                return ahead.found(wanted)
         shares = split(files, self._processes, self._part_bytes)
         if len(shares) == 1:
             return [read(shares[0], wanted)]

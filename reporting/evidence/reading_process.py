@@ -1,7 +1,7 @@
-"""A process that reads parts of trace files, and the questions to it and its answer.
+"""A process that reads parts of trace files, how it is asked and how it answers.
 
-It is for large files, of which every core reads a share, and for a command that reports on one run: that begins to read
-before it loads what judges the run.
+Large files are read by such a process for each core. A command that reports on one run starts one before it imports
+numpy and scipy, so that both happen at the same time.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Self
 
 import msgspec
 
-from reelbench.module_process import module_process
+from reelbench.module_process import available_cores, module_process
 from reelbench.reporting.evidence.trace_parts import Found, Part, cut, files_in, read
 
 AHEAD_BYTES = 64 * 1024 * 1024
 """Most bytes of files that are read ahead: all their spans are held, some 3 bytes of memory for each byte."""
 _AHEAD_SHARE = 0.6
-"""Share of them that the process reads. The command reads the rest when it has loaded its modules: both end together.
-"""
+"""Share of the bytes that the process reads. The command reads the rest after its imports; then both end together."""
 _FOUND = msgspec.msgpack.Decoder(Found)
 
 
@@ -35,8 +35,8 @@ class ReadAhead:
     """A process that reads files before it is known which traces are wanted. Its context ends the process.
 
     Args:
-        parts: What it reads; it holds all the spans.
-        rest: What it leaves to the one who asks.
+        parts: What the process reads; it holds all their spans.
+        rest: What the caller of `found` reads.
     """
 
     def __init__(self, parts: Sequence[Part], rest: Sequence[Part]) -> None:
@@ -53,21 +53,38 @@ class ReadAhead:
             pass
 
     def found(self, wanted: Collection[str]) -> list[Found]:
-        """Return what the files hold of these traces; once.
+        """Return what the files hold of the wanted traces. It can be called once, as the process ends with its answer.
 
         Raises:
-            ReadingError: the process has ended.
+            ReadingError: the process has ended without an answer.
         """
-        _send(self._process, msgspec.json.encode(list(wanted)))
+        # In a thread: the process reads the question after its parts, and a long one does not fit into the pipe.
+        asking = Thread(target=_send, args=(self._process, msgspec.json.encode(list(wanted))))
+        asking.start()
         rest = read(self._rest, wanted)
+        asking.join()
         return [_answer(self._process), rest]
 
 
-def read_ahead(folder: Path, most: int = AHEAD_BYTES) -> ReadAhead | None:
-    """Begin to read the files of a folder; None without files, and where they have more than `most` bytes."""
+def read_ahead(folder: Path, *, most: int = AHEAD_BYTES, cores: int | None = None) -> ReadAhead | None:
+    """Begin to read the files of a folder.
+
+    Args:
+        folder: Where the files are.
+        most: Bytes above which they are not read ahead.
+        cores: Cores that this process may use; default: as the system says.
+
+    Returns:
+        None without files, for larger files, and with one core, on which nothing happens at the same time.
+
+    Raises:
+        OSError: a file is not there, or no process can be started.
+    """
     files = files_in(folder)
     total = sum(size for _, size in files)
-    return ReadAhead(*cut(files, (0, int(total * _AHEAD_SHARE), total))) if 0 < total <= most else None
+    if not 0 < total <= most or (cores or available_cores()) == 1:
+        return None
+    return ReadAhead(*cut(files, (0, int(total * _AHEAD_SHARE), total)))
 
 
 def read_apart(parts: Sequence[Part], wanted: Collection[str]) -> Found:
@@ -120,7 +137,7 @@ def _main() -> None:
     wanted = msgspec.json.decode(lines.readline(), type=list[str] | None)
     found = read(parts, wanted)
     if wanted is None:
-        found = found.only(msgspec.json.decode(lines.readline(), type=list[str]))
+        found = found.only(msgspec.json.decode(lines.readline(), type=set[str]))
     sys.stdout.buffer.write(msgspec.msgpack.encode(found))
     sys.stdout.buffer.flush()
     os._exit(0)  # the answer is over when this process has ended: without a tenth of a second of freeing its memory

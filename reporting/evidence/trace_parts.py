@@ -47,8 +47,8 @@ class Found(msgspec.Struct):
         """Return the same without the traces that are not wanted."""
         return msgspec.structs.replace(
             self,
-            spans={trace: self.spans[trace] for trace in wanted if trace in self.spans},
-            malformed={trace: self.malformed[trace] for trace in wanted if trace in self.malformed},
+            spans={trace: spans for trace, spans in self.spans.items() if trace in wanted},
+            malformed={trace: count for trace, count in self.malformed.items() if trace in wanted},
         )
 
 
@@ -58,7 +58,7 @@ def files_in(folder: Path) -> list[tuple[str, int]]:
 
 
 def cut(files: Sequence[tuple[str, int]], cuts: Sequence[int]) -> list[list[Part]]:
-    """Cut files (path and bytes), laid one behind the other, at some bytes, from the first to the last."""
+    """Cut the concatenation of files (path and bytes) at byte offsets, of which the first and last are its ends."""
     found: list[list[Part]] = []
     for low, high in itertools.pairwise(cuts):
         parts, offset = [], 0
@@ -78,7 +78,7 @@ def split(files: Sequence[tuple[str, int]], processes: int, least: int) -> list[
     return cut(files, [total * number // shares for number in range(shares + 1)])
 
 
-def read(parts: Iterable[Part], wanted: Collection[str] | None) -> Found:
+def read(parts: Iterable[Part], wanted: Iterable[str] | None) -> Found:
     """Count the root spans of parts and keep the spans of the wanted traces; None: of all traces."""
     found = Found()
     roots: Counter[RootKey] = Counter()
@@ -114,7 +114,7 @@ def _counted(span: otlp.Span, roots: Counter[RootKey]) -> bool:
     return True
 
 
-def _keep(found: Found, service: str, span: otlp.Span, marks: Collection[bytes]) -> None:
+def _keep(found: Found, service: str, span: otlp.Span, marks: tuple[bytes, ...]) -> None:
     try:
         kept = trace_span(service, span, span.span, span.parent, marks)
     except _MALFORMED:

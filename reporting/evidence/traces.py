@@ -15,7 +15,7 @@ from reelbench.reporting.evidence import otlp
 ROOT_SPAN = "loadgen.job"
 _SCENE = b'"scene"'
 MARKS = (_SCENE, b'"http.request.resend_count"', b'"kvlistValue"', b"\\")
-"""Bytes of which attributes have one where there is something to read; an escaped key has other bytes."""
+"""Byte strings of which attributes worth decoding have at least one; a backslash means that a key may be escaped."""
 _SCENE_ALONE = (_SCENE,)
 _NUMBER = re.compile(rb'"scene"(?:,"value":\{"intValue":"(\d+)"\}\})?')
 """The number of the scene as the exporters write it, found in a seventh of the time of reading all attributes."""
@@ -88,7 +88,7 @@ def marks_in(text: bytes) -> tuple[bytes, ...]:
 
 
 def trace_span(
-    service: str, span: otlp.Span, span_id: str, parent_id: str, marks: Collection[bytes] = MARKS
+    service: str, span: otlp.Span, span_id: str, parent_id: str, marks: tuple[bytes, ...] = MARKS
 ) -> TraceSpan:
     """What a report needs of a span; the ids are arguments because their writing differs.
 
@@ -100,7 +100,7 @@ def trace_span(
         marks: What to look for in its attributes; `marks_in` of a text that holds the span.
 
     Raises:
-        ValueError, OverflowError: a time or a number is none.
+        ValueError, OverflowError: a time is not a number, or too large.
         msgspec.MsgspecError: the attributes or the status are not those of a span.
     """
     failed = (status := span.end()).code in otlp.ERROR

@@ -82,9 +82,15 @@ def _report(folder: Path, run: RunRecord, shares: list[ShareFolder], *, charts: 
         url = external.addresses.prometheus
         say(f"using the Prometheus at {shown_url(url)}")
         with ExternalRun(external, folder) as stack:
-            ended = max((one.run.ended for one in shares if one.run.ended is not None), default=run.started)
+            ended = [one.run.ended for one in shares if one.run.ended is not None] or [run.started]
             ahead = ahead_of(read_conditions(folder), "prometheus")
-            settled = stack.await_telemetry(ended, ahead=ahead, service_replicas=run.service_replicas)
+            settled = stack.await_telemetry(
+                max(ended),
+                ahead=ahead,
+                loadgens=len(ended),
+                loadgens_after=min(ended),
+                service_replicas=run.service_replicas,
+            )
         if not settled.complete:
             say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
         await_traces(folder, say)

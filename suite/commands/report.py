@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -65,10 +65,9 @@ def main(
         fail(ExitCode.USAGE, wrong)
     try:
         folder = run or newest(RUNS)
-        ahead = _read_ahead(folder)
     except RecordError as error:
         fail(ExitCode.USAGE, [str(error)])
-    with ahead or nullcontext():
+    with _read_ahead(folder) or nullcontext() as ahead:
         from reelbench.suite.commands.report_writer import Asked, write  # noqa: PLC0415 - loads numpy and scipy; meanwhile traces are read
 
         written = write(
@@ -94,15 +93,15 @@ def main(
 
 
 def _read_ahead(folder: Path) -> ReadAhead | None:
-    """Begin to read the traces of a run, which takes as long as to load what judges it; None: it has none in files.
+    """Begin to read the trace files of a run in a second process; None where that does not help or is not possible.
 
-    Raises:
-        RecordError: what is recorded of the stack cannot be read.
+    Mistakes are left to the writer of the reports, which names them.
     """
-    if not (folder / RUN_FILE).is_file():
-        return None
-    stack = read_stack(folder)
-    return read_ahead(folder / TRACES_DIR) if stack is None or stack.traces_url is None else None
+    with suppress(OSError, RecordError):
+        stack = read_stack(folder)
+        if (folder / RUN_FILE).is_file() and (stack is None or stack.traces_url is None):
+            return read_ahead(folder / TRACES_DIR)
+    return None
 
 
 def newest(runs: Path) -> Path:

@@ -76,7 +76,7 @@ class Written(msgspec.Struct, frozen=True):
 
     @property
     def remarks(self) -> Iterator[str]:
-        """For standard error."""
+        """Yield the lines for standard error."""
         if self.source:
             yield self.source
         yield from (f"all on one page: {path}" for path in self.paths if path.name == PAGE)
@@ -133,18 +133,18 @@ def _export(asked: Asked, ahead: ReadAhead | None) -> Written:
 
     traces = FileTraces(folder / TRACES_DIR, ahead=ahead) if ahead is not None else None
 
-    def write(url: str | None) -> Exported:
+    def export_from(url: str | None) -> Exported:
         return export(folder, url, charts=asked.charts, formats=asked.formats, prices=asked.prices, traces=traces)
 
     download = asked.compare is None
     with _metrics_of(folder, prometheus, kept=asked.kept, saved=saved, download=download) as url:
         try:
-            exported = write(url)
+            exported = export_from(url)
         except QueryError as error:
             if prometheus is not None or url is None or not saved:
                 raise
             say(f"{error}: {KEPT_INSTEAD}")
-            exported = write(None)
+            exported = export_from(None)
     return Written(
         exported.exit_code, tuple(exported.summary), tuple(exported.paths), exported.short, source=exported.source
     )

@@ -31,6 +31,7 @@ def test_an_invalid_run_folder_is_rejected_before_prometheus_starts(tmp_path: Pa
         (file, "Not a directory"),
         (tmp_path / "absent", "No such file or directory"),
         (tmp_path, "No such file or directory"),
+        (tmp_path / ("a" * 300), "File name too long"),
     ):
         assert refused(str(path)) == f"{path} is not a run directory: cannot read run.json ({reason}); {end}"
 

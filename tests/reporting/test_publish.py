@@ -97,17 +97,23 @@ def test_the_same_run_gives_the_same_bytes_in_every_format_with_any_hash_seed(
         "import sys; from pathlib import Path; from reelbench.reporting.export import export; "
         "from reelbench.reporting.formats import Format; export(Path(sys.argv[1]), None, formats=tuple(Format))"
     )
+    command = "from reelbench.suite.commands.command_line import main; sys.exit(main())"  # it reads traces ahead
+    every = ",".join(Format)
     made = []
-    for seed in ("1", "4711"):
+    for seed, words in (
+        ("1", [code, str(outages_dir)]),
+        ("4711", [code, str(outages_dir)]),
+        ("2", [f"import sys; {command}", "report", str(outages_dir), "--kept", "--format", every]),
+    ):
         subprocess.run(
-            [sys.executable, "-c", code, str(outages_dir)],
+            [sys.executable, "-c", *words],
             cwd=ROOT,
-            check=True,
+            check=words[0] == code,  # the exit code of the command is the verdict
             env=os.environ | {"PYTHONHASHSEED": seed},
         )
         made.append(contents(outages_dir / "reports"))
         (outages_dir / "reports").rename(tmp_path / seed)
-    assert made[0] == made[1]
+    assert made[0] == made[1] == made[2]
     names = set(made[0])
     assert {"reliability_report.md", "report.html", "results.json", "junit.xml", "csv/results.csv"} <= names
     assert {"latex/reelbench.tex", "latex/setup.tex", "latex/tables/reliability_objectives.tex"} <= names

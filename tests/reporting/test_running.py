@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from reelbench.loadgen.record.conditions import ConditionsRecord, read_conditions, write_conditions
 from reelbench.reporting.compare.side import Side, differs
@@ -41,6 +42,17 @@ def test_the_report_shows_the_settings_that_are_not_the_default(made: MadeRun) -
     assert found["Settings of providers"].startswith("PROVIDERS_LLM\\_\\_MEDIAN=0.2 (all:")
     assert found["Environment of loadgen"] == "PYTHONHASHSEED=0"
     assert rows(None) == [("Settings of the processes", "not recorded")]
+
+
+@pytest.mark.parametrize(("replicas", "shown"), [(1, None), (2, "2 behind its address")])
+def test_the_report_shows_how_many_replicas_of_the_service_answered(
+    made: MadeRun, replicas: int, shown: str | None
+) -> None:
+    known = evidence(made)
+    run = msgspec.structs.replace(known.run, service_replicas=replicas)
+    (table,) = provenance.environment(replace(known, run=run)).blocks
+    assert isinstance(table, Table)
+    assert {row[0]: row[1] for row in table.rows}.get("Replicas of the service") == shown
 
 
 def test_a_comparison_names_every_difference_that_is_not_a_place(made: MadeRun) -> None:

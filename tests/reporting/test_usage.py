@@ -13,6 +13,7 @@ from reelbench.reporting.analysis.leak import leak
 from reelbench.reporting.analysis.process_usage import MEDIA, SERVICE, cpu, memory
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.process_samples import Source
+from reelbench.reporting.evidence.usage_samples import UsageSamples
 from reelbench.reporting.statistics import block_estimate
 from reelbench.reporting.statistics.block_estimate import Estimated
 from reelbench.reporting.statistics.trend import trend
@@ -157,3 +158,14 @@ def test_a_series_that_remembers_has_a_wider_interval_and_an_independent_one_has
 def test_no_readings_are_no_figures() -> None:
     with pytest.raises(ValueError, match="do not show"):
         figures(evidence_of([], [(START, START + 1.0)]))
+
+
+def test_workers_that_were_never_seen_used_nothing() -> None:
+    times = [START + 0.25 * number for number in range(9)]
+    readings = UsageSamples.of(
+        UsageSample(at=at, parts={Part.SERVICE: PartUsage(cpu=at - START, memory=7, processes=1)}) for at in times
+    )
+    case = (START + 0.25, START + 1.75, 0.3)
+    assert readings.of_case("memory", *case, Part.WORKERS) == tuple((at, 0.0) for at in times)
+    assert readings.of_case("memory", *case, Part.SERVICE, Part.WORKERS) == tuple((at, 7.0) for at in times)
+    assert readings.of_case("cpu", *case, Part.PROVIDERS) is None

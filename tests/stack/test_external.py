@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reelbench.stack import http
+from reelbench.stack.endpoints import LOADGEN
 from reelbench.stack.endpoints import SERVICE as SERVICE_NAME
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import SETTINGS, Addresses, ExternalRun, ExternalStack, find_external, published
@@ -208,22 +209,37 @@ def test_grafana_is_used_if_it_answers_and_belongs_to_the_stack(serve: Callable[
     assert lines == [f"warning: Grafana at {nowhere} (GRAFANA_URL) {refused}"]
 
 
-@pytest.mark.parametrize(("replicas", "instant"), [(1, 1000.2), (2, 1000.9)])
-def test_the_last_metrics_of_each_replica_of_the_service_are_awaited(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replicas: int, instant: float
-) -> None:
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ExternalRun]:
+    """A run whose load generators exported for the last time at 998.5 and 1000.1, two replicas at 1000.2 and 1000.9."""
+
     def query(_url: str, expression: str, *, at: float, timeout: float) -> list[dict[str, Any]]:
         del at, timeout
-        times = [1000.2, 1000.9] if f'job="{SERVICE_NAME}"' in expression else [1000.1]
-        return [{"values": [(time, "9")]} for time in times]
+        times = {SERVICE_NAME: [1000.2, 1000.9], LOADGEN: [998.5, 1000.1]}
+        found = next((times[name] for name in times if f'job="{name}"' in expression), [1000.05])
+        return [{"values": [(time, "9")]} for time in found]
 
     monkeypatch.setattr(http, "query", query)
     stack = ExternalStack(Addresses("http://s", "http://p", "http://t", "http://c"), "3.14.0")
     with ExternalRun(stack, tmp_path) as run:
-        settled = run.await_telemetry(1000.0, service_replicas=replicas)
-        assert settled == TelemetryEnd(instant, complete=True, missing=[])
-        assert run.await_telemetry(1000.0, service_replicas=3, deadline=0).missing == ["service"]
+        yield run
+
+
+@pytest.mark.parametrize(("replicas", "instant"), [(1, 1000.2), (2, 1000.9)])
+def test_the_last_metrics_of_each_replica_of_the_service_are_awaited(
+    exported: ExternalRun, tmp_path: Path, replicas: int, instant: float
+) -> None:
+    settled = exported.await_telemetry(1000.0, service_replicas=replicas)
+    assert settled == TelemetryEnd(instant, complete=True, missing=[])
+    assert stack_of(tmp_path).settled
+    assert exported.await_telemetry(1000.0, service_replicas=3, deadline=0).missing == ["service"]
     assert not stack_of(tmp_path).settled
+
+
+def test_each_load_generator_exports_for_the_last_time_at_its_own_end(exported: ExternalRun) -> None:
+    settled = exported.await_telemetry(1000.0, loadgens=2, loadgens_after=998.0)
+    assert settled == TelemetryEnd(1000.2, complete=True, missing=[])
+    assert exported.await_telemetry(1000.0, loadgens=2, deadline=0).missing == ["loadgen"]
 
 
 def test_record_of_an_external_run(tmp_path: Path) -> None:

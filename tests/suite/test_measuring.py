@@ -14,11 +14,13 @@ from reelbench.loadgen.record.run import RunState, read_run
 from reelbench.stack.embedded import EmbeddedStack
 from reelbench.stack.endpoints import Endpoints
 from reelbench.stack.environment import component_environment
+from reelbench.stack.external import Addresses, ExternalRun, ExternalStack
 from reelbench.stack.forwarding import Forwarding
 from reelbench.stack.processes import Child
 from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.stack.readiness import TelemetryEnd
 from reelbench.suite.failures import explain
-from reelbench.suite.measuring import Load, _stack_for, exit_code_of, left_by_generator
+from reelbench.suite.measuring import Load, _Driven, _settled, _stack_for, exit_code_of, left_by_generator
 from tests.suite.made_runs import record
 
 
@@ -64,6 +66,34 @@ def test_indicators_of_the_user_find_the_series_of_all_cases(
     assert isinstance(stack, EmbeddedStack)
     environment = component_environment("loadgen", Endpoints({}, {"loadgen": 1}, 2), tmp_path, stack._inherited)
     assert environment["REELBENCH_SCRAPED_SERIES"] == ("recent" if slis is None else "all")
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_metrics_are_awaited_from_the_end_of_the_last_load_generator_and_of_each_replica(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replicas: int
+) -> None:
+    awaited: list[tuple[float, dict[str, float]]] = []
+    settled = TelemetryEnd(instant=9.0, complete=True, missing=[])
+
+    def await_telemetry(_: object, after: float, **counted: float) -> TelemetryEnd:
+        awaited.append((after, counted))
+        return settled
+
+    monkeypatch.setattr(ExternalRun, "await_telemetry", await_telemetry)
+    monkeypatch.setattr(EmbeddedStack, "await_telemetry", await_telemetry)
+    external = ExternalRun(ExternalStack(Addresses("http://s", "http://p", "", "http://c"), "3.0"), tmp_path)
+    embedded = EmbeddedStack(tmp_path, prometheus=PrometheusBinary(tmp_path / "prometheus", "2.42.0", "test"))
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        driven = _Driven(
+            (Child("loadgen", process, None), Child("loadgen2", process, None)),
+            record("r", ended=7.0, service_replicas=replicas),
+            after=5.0,
+            asked=False,
+        )
+        for stack in (external, embedded):
+            assert _settled(stack, driven, ahead=0.5) == settled
+    counted = {"loadgens": 2, "loadgens_after": 5.0, "service_replicas": replicas}
+    assert awaited == [(7.0, {"ahead": 0.5} | counted), (7.0, {"ahead": 0.5})]
 
 
 @pytest.mark.parametrize(

@@ -307,7 +307,7 @@ def test_the_command_merges_and_reports(
 def test_the_reports_of_shares_wait_for_metrics_and_traces(
     shares: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done: list[str] = []
+    done: list[object] = []
 
     class Settled:
         def __init__(self, *_: object) -> None:
@@ -319,20 +319,22 @@ def test_the_reports_of_shares_wait_for_metrics_and_traces(
         def __exit__(self, *_: object) -> None:
             pass
 
-        def await_telemetry(self, after: float, *, ahead: float, service_replicas: int) -> TelemetryEnd:
-            done.append(f"metrics of {service_replicas} replicas after {after:g}")
+        def await_telemetry(self, after: float, *, ahead: float, **counted: float) -> TelemetryEnd:
+            del ahead
+            done.append((after, counted))
             return TelemetryEnd(instant=2.0, complete=True, missing=[])
 
     def exported(*_: object, **__: object) -> SimpleNamespace:
         done.append("export")
         return SimpleNamespace(summary=[], exit_code=0)
 
-    for share, ended in zip(shares, (2.0, 5.0, 3.0), strict=True):
-        changed(share, service_replicas=2, ended=ended)
+    for share, ended, replicas in zip(shares, (2.0, 5.0, 3.0), (1, 2, 2), strict=True):
+        changed(share, service_replicas=replicas, ended=ended)  # the first saw one replica alone
     stack = ExternalStack(Addresses("http://s", "http://p", "http://t", "http://c"), "3.0")
     monkeypatch.setattr("reelbench.suite.commands.merge.find_external", lambda *_, **__: stack)
     monkeypatch.setattr("reelbench.suite.commands.merge.ExternalRun", Settled)
     monkeypatch.setattr("reelbench.suite.commands.merge.await_traces", lambda *_: done.append("traces"))
     monkeypatch.setattr("reelbench.reporting.export.export", exported)
     assert main(["merge", *map(str, shares), "--into", str(tmp_path / "merged")]) == 0
-    assert done == ["metrics of 2 replicas after 5", "traces", "export"]
+    awaited = {"loadgens": COUNT, "loadgens_after": 2.0, "service_replicas": 2}
+    assert done == [(5.0, awaited), "traces", "export"]
