@@ -22,7 +22,7 @@ from reelbench.reporting.evidence.trace_parts import Found, Part, cut, files_in,
 
 AHEAD_BYTES = 64 * 1024 * 1024
 """Most bytes of files that are read ahead: all their spans are held, some 3 bytes of memory for each byte."""
-_AHEAD_SHARE = 0.6
+_AHEAD_SHARE = 0.8
 """Share of the bytes that the process reads. The command reads the rest after its imports; then both end together."""
 _FOUND = msgspec.msgpack.Decoder(Found)
 
