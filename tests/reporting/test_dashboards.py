@@ -270,6 +270,7 @@ def test_every_query_of_a_dashboard_is_valid_and_returns_series(name: str, live_
         assert counts == COUNTS.get(panel.title, counts), panel.title
 
 
+@pytest.mark.extended
 def test_variables_find_the_runs_and_the_scenarios_of_a_run(made: MadeRun, outages: MadeRun, live_url: str) -> None:
     """Rule template-label-promql: each variable has a valid selector, and its values are those of the made runs."""
     variables = {variable["name"]: variable for variable in FILES["live.json"]["templating"]["list"]}

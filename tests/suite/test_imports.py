@@ -109,6 +109,7 @@ def test_markdown_from_kept_measurements_loads_no_charts_and_no_client(tmp_path:
     assert "reelbench.loadgen.options" not in modules
 
 
+@pytest.mark.extended
 def test_packages_of_numpy_that_are_loaded_later_work() -> None:
     code = """
 import sys

@@ -59,6 +59,7 @@ def test_both_comparisons_are_corrected_together(measured_dir: Path, tmp_path: P
     assert [f.p for f in alone.comparison.findings] == [f.p for f in together.comparison.findings]
 
 
+@pytest.mark.extended
 def test_a_case_that_sets_the_toggle_is_left_out_of_that_comparison_only(measured_dir: Path, tmp_path: Path) -> None:
     runs = [copy(measured_dir, tmp_path / name) for name in ("full", "no_cache", "no_pooling")]
     for run in runs:
