@@ -54,11 +54,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     html: Path | None
     """File in which the page of the comparison is written too."""
 
-    @property
-    def output(self) -> Output:
-        """How the comparison is written."""
-        return Output(self.formats, charts=self.charts, html=self.html)
-
 
 class Written(msgspec.Struct, frozen=True):
     """Reports that were written."""
@@ -92,8 +87,7 @@ def write(asked: Asked, ahead: ReadAhead | None) -> Written:
     """
     try:
         load_prices(asked.prices)  # a mistake in it is found before a Prometheus is started
-        several = has_several_runs(asked.folder)
-        written = _several(asked.folder, asked.output) if several else _export(asked, ahead)
+        written = _several(asked) if has_several_runs(asked.folder) else _export(asked, ahead)
         if asked.compare is not None:
             written = _with_comparison(written, asked, asked.compare)
         step_summary.append(written.paths, os.environ)
@@ -109,11 +103,11 @@ def write(asked: Asked, ahead: ReadAhead | None) -> Written:
     return written
 
 
-def _several(folder: Path, output: Output) -> Written:
+def _several(asked: Asked) -> Written:
     """Write the report about several runs again."""
     from reelbench.reporting.compare.rewriting import rewrite  # noqa: PLC0415 - the report of a run is faster without
 
-    found = rewrite(folder, output)
+    found = rewrite(asked.folder, Output(asked.formats, charts=asked.charts))
     return Written(ExitCode.PASS, tuple(found.summary), pages=found.pages)
 
 
@@ -204,7 +198,8 @@ def _with_comparison(written: Written, asked: Asked, baseline: Path) -> Written:
     """Write the comparison with a baseline, and the summary of a run again with the change."""
     from reelbench.reporting.compare.comparison import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
 
-    found = export_comparison(asked.folder, baseline, force=asked.force, output=asked.output)
+    output = Output(asked.formats, charts=asked.charts, html=asked.html)
+    found = export_comparison(asked.folder, baseline, force=asked.force, output=output)
     if written.short is not None:
         _put_change(asked.folder, written.short, found.record)
     code = ExitCode.FAIL if asked.fail_on and found.record.worse else written.exit_code
