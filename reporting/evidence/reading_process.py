@@ -21,9 +21,9 @@ from reelbench.module_process import available_cores, module_process
 from reelbench.reporting.evidence.trace_parts import Found, Part, cut, files_in, read
 
 AHEAD_BYTES = 64 * 1024 * 1024
-"""Most bytes of files that are read ahead: all their spans are held, some 3 bytes of memory for each byte."""
+"""Most bytes of files that are read ahead, as all their spans are held in memory."""
 _AHEAD_SHARE = 0.8
-"""Share of the bytes that the process reads. The command reads the rest after its imports; then both end together."""
+"""Share of the bytes that the process reads; the command reads the rest after its imports. The fastest of 0.5 to 1."""
 _FOUND = msgspec.msgpack.Decoder(Found)
 
 
@@ -114,12 +114,7 @@ def _send(process: subprocess.Popen[bytes], *lines: bytes) -> None:
 
 def _answer(process: subprocess.Popen[bytes]) -> Found:
     """Return what a reading process found, at its end."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with suppress(BrokenPipeError):
-        process.stdin.close()
-    answer = process.stdout.read()  # five megabytes: in a third of the time that `communicate` takes
-    process.wait()
+    answer, _ = process.communicate()
     if process.returncode != 0:
         raise ReadingError(
             f"a process that read the files of traces ended with code {process.returncode}; export again"
@@ -140,7 +135,7 @@ def _main() -> None:
         found = found.only(msgspec.json.decode(lines.readline(), type=set[str]))
     sys.stdout.buffer.write(msgspec.msgpack.encode(found))
     sys.stdout.buffer.flush()
-    os._exit(0)  # the answer is over when this process has ended: without a tenth of a second of freeing its memory
+    os._exit(0)  # the answer is complete when this process has ended; freeing its memory first would delay it
 
 
 if __name__ == "__main__":
