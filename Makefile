@@ -29,7 +29,7 @@ bench-export: $(VENV)/.runtime ## the reports of large runs: seconds and memory 
 bench-scrape: $(VENV)/.runtime ## the cost of a scrape of 14,000 lines: CPU of the text and of Prometheus (about a minute)
 	@$(BIN)/python scripts/bench_scrape.py
 
-bench-watching: $(VENV)/.runtime ## what watching costs late in a quick suite: scrapes and response times, early and late (about 5 minutes)
+bench-watching: $(VENV)/.runtime ## what watching costs late in a quick suite: scrapes and response times, early and late (about 3 minutes)
 	@$(BIN)/python scripts/bench_watching.py
 
 bench-spans: $(VENV)/.dev ## the cost of spans: CPU time to start, end and encode one, next to OpenTelemetry's packages (about 20 seconds)

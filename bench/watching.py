@@ -1,7 +1,8 @@
 """The cost of watching through a suite: its scrapes at the beginning and at the end, and the same load early and late.
 
 A quick suite has one scenario more before its own scenarios, and the same one after them. Without a cost that grows
-with the cases, response times early and late do not differ.
+with the cases, response times early and late do not differ, unless the speed of the machine changed: so a fixed piece
+of work is measured meanwhile, and several suites give an interval that holds such changes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from tabulate import tabulate
 
 from reelbench import HOME
 from reelbench.bench.generators import BenchError
+from reelbench.bench.machine_speed import median_within
+from reelbench.bench.ratio import ratio
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.loadgen.plan.scenario_file import load_folder
@@ -62,6 +65,8 @@ class Compared:
     in_flight: int
     early: tuple[float, ...]
     late: tuple[float, ...]
+    work: float | None
+    """CPU time of a fixed piece of work late / early; above 1 the machine was slower late. None: not measured."""
 
     @property
     def p(self) -> float:
@@ -75,6 +80,14 @@ class Compared:
         change = relative(late, early)
         lower, upper = (None if limit is None else 1 + limit for limit in (change.lower, change.upper))
         return late.value / early.value, Interval(lower, upper)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """What was measured in one suite."""
+
+    scrapes: tuple[Scrapes, ...]
+    levels: tuple[Compared, ...]
 
 
 def drive(folder: Path, seed: int, *, show: Callable[[str], None]) -> Path:
@@ -181,21 +194,38 @@ def _by_job(matrix: Matrix) -> dict[str, dict[float, float]]:
     return {line.metric["job"]: {time: float(value) for time, value in line.values} for line in matrix}
 
 
-def compared(jobs: Sequence[JobRecord]) -> list[Compared]:
+def compared(jobs: Sequence[JobRecord], pieces: Sequence[tuple[float, float]]) -> list[Compared]:
     """Return the response times of the added scenarios, level by level.
+
+    Args:
+        jobs: All jobs of the run.
+        pieces: Unix time and CPU seconds of the pieces of work that were done meanwhile.
 
     Raises:
         BenchError: jobs are missing, or not all were completed.
     """
-    return [Compared(users, _times(jobs, EARLY, users), _times(jobs, LATE, users)) for users in LEVELS]
+    found = []
+    for users in LEVELS:
+        early, late = (_completed(jobs, scenario, users) for scenario in (EARLY, LATE))
+        before, after = (
+            median_within(pieces, min(job.due for job in block), max(job.done for job in block))
+            for block in (early, late)
+        )
+        work = after / before if before and after else None
+        found.append(Compared(users, _times(early), _times(late), work))
+    return found
 
 
-def _times(jobs: Sequence[JobRecord], scenario: str, users: int) -> tuple[float, ...]:
+def _completed(jobs: Sequence[JobRecord], scenario: str, users: int) -> list[JobRecord]:
     mine = [job for job in jobs if (job.scenario, job.case) == (scenario, f"n{users:02}") and not job.warmup]
     completed = [job for job in mine if job.outcome is Outcome.COMPLETED]
     if len(completed) < LEVELS[users]:
         raise BenchError(f"{len(completed)} of {LEVELS[users]} jobs of {scenario} were completed; run it again")
-    return tuple(job.done - job.due for job in completed)
+    return completed
+
+
+def _times(jobs: Sequence[JobRecord]) -> tuple[float, ...]:
+    return tuple(job.done - job.due for job in jobs)
 
 
 def _median(values: Sequence[float]) -> Estimate:
@@ -204,34 +234,50 @@ def _median(values: Sequence[float]) -> Estimate:
     return Estimate(found.p50.value, found.p50.interval)
 
 
-def lines(found: Sequence[Scrapes], levels: Sequence[Compared]) -> list[str]:
-    """Return both tables as lines of text."""
-    rows = [
-        (
-            one.job,
-            one.end,
-            len(one.seconds),
-            f"{statistics.median(one.seconds) * 1e3:.1f}",
-            f"{max(one.seconds) * 1e3:.1f}",
-            f"{statistics.median(one.samples):,.0f}",
+def lines(suites: Sequence[Suite]) -> list[str]:
+    """Return the scrapes of all suites, the response times of each, and those of all suites together."""
+    rows = []
+    for each in zip(*(suite.scrapes for suite in suites), strict=True):
+        seconds = [value for one in each for value in one.seconds]
+        samples = [value for one in each for value in one.samples]
+        rows.append(
+            (
+                each[0].job,
+                each[0].end,
+                len(seconds),
+                f"{statistics.median(seconds) * 1e3:.1f}",
+                f"{max(seconds) * 1e3:.1f}",
+                f"{statistics.median(samples):,.0f}",
+            )
         )
-        for one in found
-    ]
     of_scrapes = tabulate(
         rows, ("component", "scrapes", "n", "median, ms", "longest, ms", "samples"), disable_numparse=True
     ).splitlines()
     rows_of_levels = [
         (
+            number,
             one.in_flight,
             f"{_median(one.early).value:.3f}",
             f"{_median(one.late).value:.3f}",
             _ratio(*one.ratio),
             f"{one.p:.3g}",
+            "" if one.work is None else f"{one.work:.3f}",
         )
-        for one in levels
+        for number, suite in enumerate(suites, 1)
+        for one in suite.levels
     ]
-    headers = ("jobs in flight", "median early, s", "median late, s", "late / early (95 % interval)", "p")
-    return [*of_scrapes, "", *tabulate(rows_of_levels, headers, disable_numparse=True).splitlines()]
+    headers = ("suite", "in flight", "median early, s", "median late, s", "late / early (95 % interval)", "p", "work")
+    of_levels = tabulate(rows_of_levels, headers, disable_numparse=True).splitlines()
+    notes = ["work: CPU time of a fixed piece of work, late / early; above 1 the machine was slower late."]
+    if len(suites) > 1:
+        for each in zip(*(suite.levels for suite in suites), strict=True):
+            late = [_median(one.late).value for one in each]
+            early = [_median(one.early).value for one in each]
+            notes.append(
+                f"{len(suites)} suites, {each[0].in_flight} in flight: late / early {ratio(late, early)}, "
+                "of the medians of each suite"
+            )
+    return [*of_scrapes, "", *of_levels, "", *notes]
 
 
 def _ratio(value: float, interval: Interval) -> str:

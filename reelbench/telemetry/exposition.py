@@ -16,11 +16,14 @@ from typing import Any, NamedTuple, cast
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.exporter.prometheus._mapping import sanitize_attribute
+from opentelemetry.sdk.metrics import Counter, UpDownCounter
+from opentelemetry.sdk.metrics import Histogram as HistogramInstrument
 from opentelemetry.sdk.metrics.export import (
     Gauge,
     Histogram,
     HistogramDataPoint,
     Metric,
+    MetricReader,
     MetricsData,
     NumberDataPoint,
     ResourceMetrics,
@@ -33,6 +36,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.utils import floatToGoString
 
 from reelbench.telemetry.ended_series import EndedSeries, of_case
+from reelbench.telemetry.kept_points import KeptPoints
 
 _logger = logging.getLogger(__name__)
 _END = "# EOF\n"
@@ -63,6 +67,8 @@ class _Series:
     attributes: Any
     """Kept, because the series is found by the identity of this object."""
     prefixes: tuple[str, ...]
+    point: HistogramDataPoint | NumberDataPoint | None = None
+    """The point of the last scrape; one that is there again has not changed."""
     value: tuple[float, ...] | None = None
     text: str = ""
     of_case: bool = False
@@ -88,7 +94,7 @@ class _MetricText:
             self.seen.discard(self.series.pop(identity).prefixes[0])
 
 
-class ScrapeReader(PrometheusMetricReader):
+class ScrapeReader(MetricReader):
     """A reader whose `scrape` returns the bytes that the official exporter and prometheus-client would return.
 
     Args:
@@ -96,7 +102,10 @@ class ScrapeReader(PrometheusMetricReader):
     """
 
     def __init__(self, ended: EndedSeries | None = None) -> None:
-        super().__init__(registry=CollectorRegistry())
+        super().__init__(
+            preferred_aggregation=dict.fromkeys((Counter, HistogramInstrument, UpDownCounter), KeptPoints())
+        )
+        self._collector = PrometheusMetricReader(registry=CollectorRegistry())._collector  # noqa: SLF001
         self._collector._callback = None  # noqa: SLF001 - the translator alone is wanted: data is handed to it
         self._latest: MetricsData | None = None
         self._texts: dict[tuple[str, ...], _MetricText] = {}
@@ -108,6 +117,9 @@ class ScrapeReader(PrometheusMetricReader):
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: object) -> None:
         del timeout_millis
         self._latest = metrics_data
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: object) -> None:
+        """Do nothing: a page is made where it is asked for."""
 
     def families(self) -> Sequence[Family]:
         """Collect and return all families, as the official exporter translates them."""
@@ -174,17 +186,23 @@ class ScrapeReader(PrometheusMetricReader):
         yield text.head[openmetrics]
         for point in points:
             series = text.series[id(point.attributes)]
-            value = (point.count, point.sum) if isinstance(point, HistogramDataPoint) else (point.value,)
-            if value != series.value or value == _ZERO:
-                values = _values(point, len(series.prefixes))
-                series.text = "".join([f"{a} {b}\n" for a, b in zip(series.prefixes, values, strict=True)])
-                if value != series.value and self._ended is not None:
-                    series.since, series.served = self._ended.now, 0
-                series.value = value
-            elif series.of_case and self._ended is not None and self._ended.over(series.since, series.served):
+            if point is not series.point:
+                self._render(series, point)
+            if series.of_case and self._ended is not None and self._ended.over(series.since, series.served):
                 continue
             series.served += 1
             yield series.text
+
+    def _render(self, series: _Series, point: HistogramDataPoint | NumberDataPoint) -> None:
+        series.point = point
+        value = (point.count, point.sum) if isinstance(point, HistogramDataPoint) else (point.value,)
+        if value == series.value and value != _ZERO:
+            return
+        values = _values(point, len(series.prefixes))
+        series.text = "".join([f"{a} {b}\n" for a, b in zip(series.prefixes, values, strict=True)])
+        if value != series.value and self._ended is not None:
+            series.since, series.served = self._ended.now, 0
+        series.value = value
 
     def _add(
         self, text: _MetricText, resource: ResourceMetrics, scope: ScopeMetrics, metric: Metric, points: Sequence[Any]

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from reelbench.bench.generators import BenchError
-from reelbench.bench.watching import EARLY, ENDS, JOBS, LATE, LEVELS, compared, ends, lines, write_scenarios
+from reelbench.bench.watching import EARLY, ENDS, JOBS, LATE, LEVELS, Suite, compared, ends, lines, write_scenarios
 from reelbench.loadgen.plan.scenario_file import load_folder
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.evidence.prometheus import Line
@@ -53,8 +53,8 @@ def test_scrapes_of_both_ends_are_read_without_those_that_found_nothing() -> Non
 
 
 def test_equal_response_times_do_not_differ_and_longer_ones_do() -> None:
-    same = compared([*load(EARLY, 1.0), *load(LATE, 1.0)])
-    slower = compared([*load(EARLY, 1.0), *load(LATE, 1.2)])
+    same = compared([*load(EARLY, 1.0), *load(LATE, 1.0)], [])
+    slower = compared([*load(EARLY, 1.0), *load(LATE, 1.2)], [])
     for one, other, users in zip(same, slower, LEVELS, strict=True):
         assert (one.in_flight, len(one.early)) == (users, LEVELS[users])
         value, interval = one.ratio
@@ -68,13 +68,34 @@ def test_equal_response_times_do_not_differ_and_longer_ones_do() -> None:
         assert other.p < 1e-6
         assert interval.lower > 1.0
         median = statistics.median_low(other.early)
-        assert f"{median:.3f}" in next(line for line in lines([], slower) if line.startswith(str(users)))
+        rows = [line.split() for line in lines([Suite((), tuple(slower))])]
+        assert [row[2] for row in rows if row[:2] == ["1", str(users)]] == [f"{median:.3f}"]
+
+
+def test_several_suites_are_compared_by_their_medians_beside_the_speed_of_the_machine() -> None:
+    jobs = [*load(EARLY, 1.0), *load(LATE, 1.0)]
+    suites = []
+    for factor, begin in ((1.1, 100.0), (1 / 1.1, 200.0)):
+        late = [
+            msgspec.structs.replace(one, due=begin, sent=begin, done=begin + (one.done - one.due))
+            for one in load(LATE, factor)
+        ]
+        pieces = [(10.1, 0.002), (begin + 0.1, 0.003)]
+        suites.append(Suite((), tuple(compared([*jobs[: len(jobs) // 2], *late], pieces))))
+    found = lines(suites)
+    rows = [line.split() for line in found if line[:1] in {"1", "2"} and "suites" not in line]
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        (suite, str(users), "1.500") for suite in ("1", "2") for users in LEVELS
+    ]
+    together = [line for line in found if line.startswith("2 suites, ")]
+    assert [line.partition(": ")[2].partition(" (")[0] for line in together] == ["late / early 1.000"] * len(LEVELS)
+    assert all("95 % interval 0." in line for line in together)
 
 
 def test_warm_up_is_left_out_and_a_lost_job_is_no_measurement() -> None:
     jobs = [*load(EARLY, 1.0), *load(LATE, 1.0)]
     warm = job(0, scenario=EARLY, case="n01", seconds=99.0, warmup=True)
-    assert max(compared([*jobs, warm])[0].early) < 1.0
+    assert max(compared([*jobs, warm], [])[0].early) < 1.0
     jobs[0] = msgspec.structs.replace(jobs[0], outcome=Outcome.FAILED)
     with pytest.raises(BenchError, match=r"^39 of 40 jobs of watching_early were completed; run it again$"):
-        compared(jobs)
+        compared(jobs, [])
