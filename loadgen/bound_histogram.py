@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.metrics import Histogram
 from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHistogramAggregation
@@ -12,6 +12,8 @@ from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHisto
 from reelbench.loadgen.http.trace_headers import JobTrace
 from reelbench.telemetry.bound import Measurement, find_aggregations
 
+_ADDS: Final = _ExplicitBucketHistogramAggregation.aggregate
+"""What `BoundHistogram._add` does for many values."""
 Measured = tuple[float, float, JobTrace]
 """A value, its Unix time in seconds, and the trace for an exemplar."""
 
@@ -54,7 +56,7 @@ class BoundHistogram:
                 self._histogram.record(value, self._attributes, trace.context)
         elif measured:
             for aggregation in self._aggregations:
-                if type(aggregation) is _ExplicitBucketHistogramAggregation:
+                if getattr(type(aggregation), "aggregate", None) is _ADDS:
                     self._add(aggregation, measured)
                 else:
                     for one in measured:

@@ -3,15 +3,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeter
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader, MetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.trace import TracerProvider
 
 from reelbench.loadgen.bound_histogram import BoundHistogram
 from reelbench.loadgen.http.trace_headers import IdTrace, SpanTrace
+from reelbench.telemetry.exposition import ScrapeReader
 
 VALUES = [0.0, 0.003, 0.02, 0.02, 1.5, 700.0]
 ATTRIBUTES = {"scenario": "s", "case": "c"}
@@ -54,6 +56,38 @@ def test_a_bound_histogram_records_the_same_as_the_public_api(*, exponential: bo
             kept = [{str(mark.filtered_attributes) for mark in found[name][0].exemplars} for name in ("mine", "public")]
             assert kept[0] == kept[1]
     assert series.bound == (not delta)
+
+
+class Counted(IdTrace):
+    """A trace that counts how often its context is made."""
+
+    asked = 0
+
+    @property
+    def context(self) -> Context:
+        """Count, and return the context."""
+        Counted.asked += 1
+        return super().context
+
+
+@pytest.mark.parametrize("reader", [ScrapeReader, InMemoryMetricReader])
+def test_a_value_takes_the_short_way_with_the_reader_of_scrapes_too(
+    reader: type[MetricReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Counted, "asked", 0)
+    kept = reader()
+    series = BoundHistogram(MeterProvider([kept]).get_meter("t").create_histogram("mine"), ATTRIBUTES)
+    trace = Counted()
+    series.record([(0.5, 1.5, trace)])
+    series.record([(0.5, 1.5, trace)] * 100)
+    assert Counted.asked == 1
+    series.mark()
+    assert Counted.asked == 2  # the last value of the one bucket becomes its exemplar
+    if isinstance(kept, ScrapeReader):
+        [count] = [
+            line.rpartition(b" ")[2] for line in kept.scrape(openmetrics=False).splitlines() if b"mine_count{" in line
+        ]
+        assert count == b"101.0"
 
 
 def test_without_an_sdk_recording_has_no_effect() -> None:
