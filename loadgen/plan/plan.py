@@ -24,7 +24,7 @@ from reelbench.loadgen.plan.workload import DOCUMENT, Workload
 _ENCODER = msgspec.json.Encoder()
 
 
-class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+class PlannedJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One job of the plan, completely determined."""
 
     scenario: str
@@ -79,53 +79,58 @@ def plan_case(
     else:
         warmup = case.warmup.of(profile)
         starts = [None] * (warmup + case.iterations.of(profile))
-    ask = _ask(scenario.video)
-    return tuple(
-        _plan_job(scenario, case, workload, _Position(seed, profile, index, index - warmup), start, ask)
-        for index, start in enumerate(starts)
+    of_case = _OfCase(
+        scenario, case, profile, workload, f"{seed}:{scenario.name}", scenario.video, _ask(scenario.video)
     )
+    return tuple([_plan_job(of_case, index, index - warmup, start) for index, start in enumerate(starts)])
 
 
-class _Position(msgspec.Struct, frozen=True):
-    """Position of a job in the plan."""
+class _OfCase(msgspec.Struct, frozen=True):
+    """What the jobs of a case have in common."""
 
-    seed: int
+    scenario: Scenario
+    case: Case
     profile: Profile
-    index: int
-    """In the plan of its case."""
-    number: int
-    """From 0 for the first measured job of the case; negative in the warm-up."""
+    workload: Workload
+    begin: str
+    """Seed and scenario, with which the place of a job begins."""
+    video: VideoSpec
+    ask: Ask | None
 
 
-def _plan_job(  # noqa: PLR0917 - what a job depends on
-    scenario: Scenario, case: Case, workload: Workload, position: _Position, start: float | None, ask: Ask | None
-) -> PlannedJob:
-    index, number = position.index, position.number
-    source, place = _origin(scenario, case, position, index)
-    begin = f"{position.seed}:{scenario.name}"
+def _plan_job(of_case: _OfCase, index: int, number: int, start: float | None) -> PlannedJob:
+    """Plan one job.
+
+    Args:
+        of_case: what the jobs of the case have in common.
+        index: position in the plan of the case, from 0.
+        number: from 0 for the first measured job of the case; negative in the warm-up.
+        start: intended start.
+    """
+    scenario, case, workload, begin = of_case.scenario, of_case.case, of_case.workload, of_case.begin
+    source, place = _origin(scenario, case, of_case.profile, number, index)
     row = workload.row(f"{begin}:{source.name}", number)
     if isinstance(case, ReplayCase):
         row = workload.arrival(index, row)
     reference = row.image or workload.image(number)
     slow = _slow(case, number)
-    return PlannedJob(
-        scenario=scenario.name,
-        case=case.name,
-        index=index,
-        warmup=number < 0,
-        steps=case.steps or scenario.steps,
-        # Only a form carries a file.
-        encoding=_encoding(scenario, index) if reference is None else "multipart",
-        prompt=row.prompt or prompt(workload.builtin, f"{begin}:{source.name}:{place}"),
-        seconds=row.seconds or scenario.video.seconds,
-        size=row.size or scenario.video.size,
-        cancel_after=_cancel_after(scenario, case, f"{begin}:{case.name}:{index}:cancel"),
-        intended_start=start,
-        ask=merged(row.ask, ask),
-        reference=reference,
-        verbatim=row.prompt is not None,
-        send_rate=_bytes(slow.send) if slow else None,
-        read_rate=_bytes(slow.read) if slow else None,
+    return PlannedJob(  # by position: by name, it takes seven times as long
+        scenario.name,
+        case.name,
+        index,
+        number < 0,
+        case.steps or scenario.steps,
+        _encoding(scenario, index) if reference is None else "multipart",  # only a form carries a file
+        row.prompt or prompt(workload.builtin, f"{begin}:{source.name}:{place}"),
+        row.seconds or of_case.video.seconds,
+        row.size or of_case.video.size,
+        _cancel_after(scenario, case, begin, index),
+        start,
+        merged(row.ask, of_case.ask),
+        reference,
+        row.prompt is not None,
+        _bytes(slow.send) if slow else None,
+        _bytes(slow.read) if slow else None,
     )
 
 
@@ -151,22 +156,22 @@ def _ask(video: VideoSpec) -> Ask | None:
     return ask if ask != Ask() else None
 
 
-def _origin(scenario: Scenario, case: Case, position: _Position, index: int) -> tuple[Case, int]:
+def _origin(scenario: Scenario, case: Case, profile: Profile, number: int, index: int) -> tuple[Case, int]:
     """Return case and index of the job whose prompt a job has: its own, or one in the case before.
 
     Warm-up jobs never repeat.
     """
-    number = position.number
     if number >= 0 and (case.prompts == "repeated" or (case.prompts == "half_new" and number % 2 == 0)):
         before = scenario.cases[scenario.cases.index(case) - 1]
-        return _origin(scenario, before, position, before.warmup.of(position.profile) + number)
+        return _origin(scenario, before, profile, number, before.warmup.of(profile) + number)
     return case, index
 
 
-def _cancel_after(scenario: Scenario, case: Case, place: str) -> float | None:
+def _cancel_after(scenario: Scenario, case: Case, begin: str, index: int) -> float | None:
     bounds = scenario.cancel_after
     if bounds is None or "cancel" not in (case.steps or scenario.steps):
         return None
+    place = f"{begin}:{case.name}:{index}:cancel"
     stream = random.Random(int.from_bytes(hashlib.sha256(place.encode()).digest()))
     return round(stream.uniform(bounds.earliest, bounds.latest), 6)
 

@@ -60,12 +60,14 @@ _LOOKS = (
 
 _STREAM: Final = random.Random()
 """Seeded for each prompt: a new stream would seed itself twice, and a seed is most of the work on a prompt."""
+_SEED: Final = super(random.Random, _STREAM).seed
+"""Seeds the stream with a number; `random.Random.seed` first finds out what kind of seed it has."""
 
 
 def prompt(builtin: Builtin, place: str) -> str:
     """Return the built-in prompt of a place in a plan, such as ``1:throughput:n01:0``; each place has its own."""
     digest = hashlib.sha256(place.encode()).digest()
-    _STREAM.seed(int.from_bytes(digest))
+    _SEED(int.from_bytes(digest))
     if builtin == "text_to_video":
         return f"{_drawn(text_to_video())}. Take {digest.hex()[:12]}."
     method, topic, audience, look = _drawn(_METHODS), _drawn(_TOPICS), _drawn(_AUDIENCES), _drawn(_LOOKS)
