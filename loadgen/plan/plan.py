@@ -25,7 +25,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class PlannedJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """One job of the plan, completely determined."""
+    """One job of the plan, completely determined; `_plan_job` fills it by position, so new fields come last."""
 
     scenario: str
     case: str

@@ -16,8 +16,8 @@ CASE: Final = "run_id"
 """Attribute of the series that belong to one case."""
 AGE: Final = 10.0
 """Seconds without a change after which a series may be left out."""
-SERVED: Final = 10
-"""Pages that must have had the present value: so many scrapes in a row may fail without a loss."""
+SERVED: Final = 20
+"""Pages that must have had the present value: one scrape fewer than these may fail in a row without a loss."""
 PERIOD: Final = 60.0
 """Seconds between two times at which everything is on the page again, for a Prometheus that lost more scrapes."""
 WHOLE_SECONDS: Final = 2.0

@@ -14,7 +14,7 @@ from itertools import accumulate
 from threading import Lock
 from typing import Any, NamedTuple, cast
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.exporter.prometheus import _CustomCollector
 from opentelemetry.exporter.prometheus._mapping import sanitize_attribute
 from opentelemetry.sdk.metrics import Counter, UpDownCounter
 from opentelemetry.sdk.metrics import Histogram as HistogramInstrument
@@ -30,7 +30,8 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
-from prometheus_client import CollectorRegistry, generate_latest
+from opentelemetry.semconv._incubating.attributes.otel_attributes import OtelComponentTypeValues
+from prometheus_client import generate_latest
 from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.utils import floatToGoString
@@ -103,10 +104,11 @@ class ScrapeReader(MetricReader):
 
     def __init__(self, ended: EndedSeries | None = None) -> None:
         super().__init__(
-            preferred_aggregation=dict.fromkeys((Counter, HistogramInstrument, UpDownCounter), KeptPoints())
+            preferred_aggregation=dict.fromkeys((Counter, HistogramInstrument, UpDownCounter), KeptPoints()),
+            otel_component_type=OtelComponentTypeValues.PROMETHEUS_HTTP_TEXT_METRIC_EXPORTER,
         )
-        self._collector = PrometheusMetricReader(registry=CollectorRegistry())._collector  # noqa: SLF001
-        self._collector._callback = None  # noqa: SLF001 - the translator alone is wanted: data is handed to it
+        self._collector = _CustomCollector()
+        """The official exporter's translator, to which data is handed."""
         self._latest: MetricsData | None = None
         self._texts: dict[tuple[str, ...], _MetricText] = {}
         self._target_info: tuple[str, str] | None = None

@@ -122,7 +122,7 @@ def test_after_any_number_of_lost_scrapes_one_period_of_successes_restores_every
 TOTAL = 'jobs_total{case="a",otel_scope_name="m",otel_scope_schema_url="",otel_scope_version="",run_id="r"}'
 
 
-def test_an_unchanged_total_of_a_case_is_left_out_after_ten_seconds_and_returns_whole() -> None:
+def test_an_unchanged_total_of_a_case_is_left_out_after_some_pages_and_returns_whole() -> None:
     process = Process()
     process.record("a")
     process.record("")
@@ -130,9 +130,9 @@ def test_an_unchanged_total_of_a_case_is_left_out_after_ten_seconds_and_returns_
     for _ in range(2 * int(PERIOD)):
         process.clock.now += 1.0
         on_page.append(TOTAL in process.page())
-    # The second period begins at 60 s with whole pages, the third one at 120 s. The first page is one second old.
+    # The second period begins at 60 s with whole pages, the third one at 120 s.
     left_out = [number for number, there in enumerate(on_page, 1) if not there]
-    first, second = range(int(AGE) + 1, int(PERIOD)), range(int(PERIOD) + WHOLE_PAGES, 2 * int(PERIOD))
+    first, second = range(SERVED + 1, int(PERIOD)), range(int(PERIOD) + WHOLE_PAGES, 2 * int(PERIOD))
     assert left_out == [*first, *second]
     for _ in range(WHOLE_PAGES):
         process.page()
@@ -149,6 +149,19 @@ def test_an_unchanged_total_of_a_case_is_left_out_after_ten_seconds_and_returns_
     process.record("a")
     page = process.page()
     assert (page, page[TOTAL]) == (process.all(), "2.0")
+
+
+def test_a_total_of_zero_leaves_too_and_returns_with_its_first_event() -> None:
+    process = Process()
+    process.jobs.add(0, labels("a"))
+    for _ in range(SERVED):
+        process.clock.now += 1.0
+        assert process.page()[TOTAL] == "0.0"
+    process.clock.now += 1.0
+    assert TOTAL not in process.page()
+    process.record("a")
+    process.clock.now += 1.0
+    assert process.page()[TOTAL] == "1.0"
 
 
 def test_without_the_rule_nothing_is_left_out() -> None:

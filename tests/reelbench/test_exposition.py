@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import math
+import random
 import socket
 import urllib.request
 
@@ -79,6 +80,26 @@ def test_the_bytes_equal_prometheus_clients(steps: list[tuple[str, float, dict[s
             calls[what](value, labels)
     both.assert_equal()
     both.assert_equal()
+
+
+def test_bound_series_that_come_go_and_rest_have_the_same_bytes() -> None:
+    both, draw = Both(), random.Random(1)
+    meter = both.provider.get_meter("m")
+    counter = Series(meter.create_counter("jobs"), "case")
+    in_flight = Series(meter.create_up_down_counter("in_flight"), "case")
+    times = Series(meter.create_histogram("times", explicit_bucket_boundaries_advisory=[0.1, 1.0]), "case")
+    pages = set()
+    for _ in range(300):
+        series, case = draw.choice([counter, in_flight, times]), draw.choice("abcd")
+        match draw.randrange(6):
+            case 0:
+                series.remove(lambda values, gone=case: values == (gone,))  # type: ignore[misc]
+            case 1 | 2:
+                both.assert_equal()
+                pages.add(both.reader.scrape(openmetrics=False))
+            case _:
+                series.record(draw.choice([-1, 1]) if series is in_flight else draw.choice([0, 0.05, 3]), case)
+    assert len(pages) > 50
 
 
 def test_only_changed_series_are_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from threading import Thread
 
@@ -69,8 +70,13 @@ def test_nothing_that_other_threads_measure_during_collections_is_lost() -> None
             counter.add(1, {"case": case})
 
     threads = [Thread(target=measure, args=(case,)) for case in "ab"]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        points(reader)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # else a thread is seldom interrupted within a measurement
+    try:
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            points(reader)
+    finally:
+        sys.setswitchinterval(before)
     assert values(points(reader)) == {("jobs", "a"): 5_000, ("jobs", "b"): 5_000}
