@@ -56,7 +56,7 @@ class BoundHistogram:
                 self._histogram.record(value, self._attributes, trace.context)
         elif measured:
             for aggregation in self._aggregations:
-                if getattr(type(aggregation), "aggregate", None) is _ADDS:
+                if type(aggregation).aggregate is _ADDS:
                     self._add(aggregation, measured)
                 else:
                     for one in measured:

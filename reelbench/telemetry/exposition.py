@@ -1,7 +1,8 @@
 """Metrics as a Prometheus scrapes them: the official exporter's text, at a cost that follows what changed.
 
 The official exporter renders each sample at each scrape, some 17 us of CPU a line. `ScrapeReader` lets it render the
-labels of a series once, and takes the text of a series whose value did not change from the scrape before.
+labels of a series once, and takes the text of a series whose value did not change from the scrape before. The SDK makes
+no new data point of such a series (`KeptPoints`).
 """
 
 from __future__ import annotations

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Iterator
 from threading import Thread
 
+import pytest
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider, UpDownCounter
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.metrics.view import DefaultAggregation
 
 from reelbench.telemetry.kept_points import KeptPoints
 
@@ -59,6 +61,18 @@ def test_a_point_is_the_same_object_until_its_series_is_measured() -> None:
     point = later["times", "a"]
     assert isinstance(point, HistogramDataPoint)
     assert (point.count, list(point.bucket_counts)) == (2, [2, 0])
+
+
+class Unknown:
+    """An aggregation of another release of the SDK, of which it is not known how it keeps its values."""
+
+    __slots__ = ("_value",)
+
+
+def test_an_aggregation_that_is_not_known_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Unknown()
+    monkeypatch.setattr(DefaultAggregation, "_create_aggregation", lambda *_: made)
+    assert KeptPoints()._create_aggregation() is made
 
 
 def test_nothing_that_other_threads_measure_during_collections_is_lost() -> None:
