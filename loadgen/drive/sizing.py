@@ -79,6 +79,7 @@ async def _calibrated(  # noqa: PLR0917 - the parts of a session
     first = min(scenarios, key=lambda scenario: scenario.rank)
     view.say("calibration: one job")
     limit = min(budget or math.inf, first.time_limit)
+    begun = steps.clock.now()
 
     async def one_job() -> float | None:
         return await run_unless(
@@ -100,7 +101,8 @@ async def _calibrated(  # noqa: PLR0917 - the parts of a session
     if budget is None:
         view.say(f"calibration: a job takes {took:.3g} s")
         return scenarios, None
-    fitted = fit(scenarios, settings.profile, job_seconds=took, budget=budget - took, interval=telemetry.interval())
+    left = max(0.0, budget - (steps.clock.now() - begun))
+    fitted = fit(scenarios, settings.profile, job_seconds=took, budget=left, interval=telemetry.interval())
     view.say(f"calibration: a job takes {took:.3g} s; planned jobs: {fitted.jobs}, {fitted.seconds / 60:.3g} min")
     if fitted.left_out:
         names = ", ".join(dict.fromkeys(line.partition(":")[0].partition(" ")[0] for line in fitted.left_out))
