@@ -95,6 +95,7 @@ def _configuration(work: Path) -> Path:
     lines = [line for line in dumped.splitlines() if not line.startswith(hooks)]
     own = {
         "Dir::Cache": f"{work}/cache/",
+        "Dir::Cache::pkgcache": "pkgcache.bin",  # images switch it off, and each apt-get would read the lists again
         "Dir::Etc::main": "/dev/null",
         "Dir::Etc::parts": "/dev/null",
         "Acquire::Languages": "none",

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import metadata
 
 import msgspec
@@ -87,9 +88,12 @@ def flat(values: Mapping[str, object], prefix: str, separator: str = "__") -> di
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions of Python and of those packages that are installed."""
     found = {"python": platform.python_version()}
-    for name in packages:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return found | {name: version for name in packages if (version := _installed(name)) is not None}
+
+
+@cache  # a process is asked six times in each scenario, to compare clocks: reading the files takes most of its answer
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -18,6 +18,9 @@ NARROW = 0.05
 """Share of the x axis from which on a band has room for its name."""
 TITLE_PAD = 34
 """Points between the title and the panel, for the names."""
+LABEL_AT = -0.085
+"""Place of the labels of the y axes in widths of a panel, left of numbers of five characters: aligned without
+matplotlib's `align_ylabels`, which measures the numbers of all panels for each of them."""
 PART_COLOUR = "#5A6E82"
 
 
@@ -34,7 +37,6 @@ def draw(chart: Chart) -> Figure:
     _names(rows[0], chart.bands, (low, high))
     rows[0].set_title(chart.title, loc="left", pad=TITLE_PAD)
     rows[-1].set_xlabel(chart.x_label)
-    drawn.align_ylabels(rows)
     return drawn
 
 
@@ -44,6 +46,7 @@ def _lines(axes: Axes, panel: Panel) -> None:
         line.set(marker="o", markersize=1.6, markevery=_alone(series))
     axes.set_ylim(bottom=0)
     axes.set_ylabel(panel.y_label, fontsize=8)
+    axes.yaxis.set_label_coords(LABEL_AT, 0.5)
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.tick_params(labelsize=8)
     axes.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import pytest
 
 from reelbench.service.providers.app import Settings as ProviderSettings
 from reelbench.service.settings import Settings
+from reelbench.telemetry import running
 from reelbench.telemetry.running import environment, flat, shown, versions
 
 
@@ -65,6 +68,15 @@ def test_values_are_kept_on_one_line() -> None:
     assert shown("a\n  b\tc") == "a b c"
     assert len(shown("x" * 1000)) == 303
     assert flat({"a": {"b": True, "c": (1, 2)}, "d": None}, "P_") == {"P_A__B": "true", "P_A__C": "1,2", "P_D": "None"}
+
+
+def test_the_version_of_a_package_is_read_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda _: "1.2")
+    running._installed.cache_clear()
+    first = versions(["made"])
+    monkeypatch.setattr(metadata, "version", lambda _: "1.3")
+    assert first["made"] == versions(["made"])["made"] == "1.2"
+    running._installed.cache_clear()
 
 
 def test_packages_that_are_not_installed_have_no_version() -> None:

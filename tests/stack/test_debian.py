@@ -20,6 +20,7 @@ CURRENT, STALE, EMPTY, SLOW = "current", "stale", "empty", "slow"
 ASK, GET, UPDATE = "download --print-uris", "download --quiet", "update --quiet"
 APT_GET = f"""#!/bin/sh
 echo "$1 $2" >> CALLS
+{COPY} "$APT_CONFIG" CALLS.conf
 case "$*" in
 update*) while read -r key _; do [ "$key" != Dir::State::lists ] || own=1; done < "$APT_CONFIG"
     [ -n "$own" ] || exit 100
@@ -42,7 +43,7 @@ def distribution(bare_path: str, fake_prometheus: Callable[..., Path], tmp_path:
         unpack = "".join(f'{COPY} -p {program} "$3/usr/bin/{name}"\n' for name in names)
         scripts = {
             "apt-get": APT_GET.replace("LISTS", lists).replace("CALLS", str(tmp_path / "calls")),
-            "apt-config": "#!/bin/sh\n",
+            "apt-config": """#!/bin/sh\necho 'Dir::Cache::pkgcache "";'\n""",
             "dpkg-deb": f'#!/bin/sh\n{MKDIR} -p "$3/usr/bin"\n{unpack}',
         }
         for name, text in scripts.items():
@@ -86,6 +87,18 @@ def test_lists_are_fetched_where_those_of_the_system_do_not_have_the_package(
     distribution("prometheus", lists=lists)
     assert debian.install(Cache(tmp_path / "cache")).version == "3.5.0"
     assert (tmp_path / "calls").read_text().splitlines() == calls
+
+
+def test_the_lists_are_read_once_also_where_the_system_keeps_no_cache_of_them(
+    distribution: Callable[..., None], tmp_path: Path
+) -> None:
+    distribution("prometheus")
+    debian.install(Cache(tmp_path / "cache"))
+    lines = (tmp_path / "calls.conf").read_text().splitlines()
+    assert [line for line in lines if "pkgcache" in line] == [
+        'Dir::Cache::pkgcache "";',
+        'Dir::Cache::pkgcache "pkgcache.bin";',
+    ]
 
 
 def test_a_download_that_takes_too_long_is_not_tried_again(
