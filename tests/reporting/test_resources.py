@@ -251,6 +251,19 @@ def test_a_leak_is_found_and_fluctuation_is_not_a_leak(resources_dir: Path) -> N
     assert (done.status, done.exit_code) == (Status.PASS, 0)
 
 
+def test_an_interval_of_zero_says_why(resources_dir: Path) -> None:
+    def settled(series: SampleSeries) -> SampleSeries:
+        if (series.reading, series.scenario) != ("memory", "memory_leak"):
+            return series
+        return msgspec.structs.replace(
+            series, values=tuple(100e6 + 4096 * (i == 20) for i in range(len(series.values)))
+        )
+
+    change_series(resources_dir, settled)
+    _, text = exported(resources_dir)
+    assert "slope 0 B per job (Theil-Sen, 95 % CI 0 B to 0 B, as many pairs of jobs have equal memory)" in text
+
+
 def test_too_few_samples_excuse_what_holds_and_no_proven_leak(resources_dir: Path) -> None:
     def thin(series: SampleSeries) -> SampleSeries:
         return msgspec.structs.replace(series, times=series.times[::4], values=series.values[::4])

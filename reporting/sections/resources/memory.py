@@ -107,11 +107,17 @@ def lasting(evidence: Evidence) -> str:
     subject, found = subjects.sequential_jobs(evidence), sequential_growth(evidence)
     if subject is None or found is None:
         return ""
-    lower, upper = (text.amount(limit) for limit in (found.trend.interval.lower, found.trend.interval.upper))
     return (
-        f"; lasting growth **{text.amount(found.trend.slope)}** per job in `{subject.name}` (95 % CI {lower} to "
-        f"{upper}, n = {_values(found)})"
+        f"; lasting growth **{text.amount(found.trend.slope)}** per job in `{subject.name}` ({_limits(found)}, "
+        f"n = {_values(found)})"
     )
+
+
+def _limits(found: Leak) -> str:
+    """Return the interval of a slope; a median of slopes is exactly zero when many of them are."""
+    lower, upper = found.trend.interval.lower, found.trend.interval.upper
+    why = ", as many pairs of jobs have equal memory" if lower == upper == 0 else ""
+    return f"95 % CI {text.amount(lower)} to {text.amount(upper)}{why}"
 
 
 def _values(found: Leak) -> str:
@@ -149,7 +155,6 @@ def leak_section(evidence: Evidence) -> Section:
     drift = found.trend
     few = f", n too small: {_values(found)}, needs {sli.min_n}" if sli and drift.n < sli.min_n else ""
     few = "" if leak_verdict(evidence) == "LEAK" else few
-    lower, upper = (text.amount(limit) for limit in (drift.interval.lower, drift.interval.upper))
     first_order = " and AR(1)" if found.source is Source.READER else ""
     items = (
         f"Verdict for `{subject.name}`: **{leak_verdict(evidence)}**{few}.",
@@ -157,7 +162,7 @@ def leak_section(evidence: Evidence) -> Section:
             f"Trend: {'significant' if drift.significant else 'not significant'} (p = {drift.p:.3g}, Mann-Kendall "
             f"after Hamed and Rao with 3 lags{first_order}, n = {_values(found)}, variance "
             f"widened {drift.inflation:.2f} times); "
-            f"slope {text.amount(drift.slope)} per job (Theil-Sen, 95 % CI {lower} to {upper})."
+            f"slope {text.amount(drift.slope)} per job (Theil-Sen, {_limits(found)})."
         ),
         (
             f"Rule: LEAK when the trend is significant and the leak per {HORIZON:,} jobs (lower 95 % limit of the "
