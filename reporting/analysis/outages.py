@@ -8,7 +8,7 @@ import msgspec
 
 from reelbench.loadgen.record.jobs import CallRecord, Outcome
 from reelbench.loadgen.record.run import FaultRecord, TransitionRecord
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, once
 from reelbench.reporting.statistics.intervals import Interval, mean_interval
 
 STORE = "store"
@@ -79,6 +79,7 @@ class Recovery(msgspec.Struct, frozen=True):
     maximum: float
 
 
+@once
 def outages(evidence: Evidence, *scenarios: str) -> tuple[Outage, ...]:
     """Return the outages of scenarios, in order of time."""
     faults = [fault for fault in evidence.faults(*scenarios) if _hits_all(fault)]

@@ -142,14 +142,15 @@ def connections(evidence: Evidence, scenario: str, case: str, *providers: str) -
     return Connections(len(calls), len(set(known)) if calls and len(known) == len(calls) else None)
 
 
-def calls_of(evidence: Evidence, scenario: str, case: str, provider: str) -> list[CallRecord]:
+@once
+def calls_of(evidence: Evidence, scenario: str, case: str, provider: str) -> tuple[CallRecord, ...]:
     """Return the calls that arrived at a provider while the measured jobs of a case ran, in order of arrival."""
     found = evidence.scenario(scenario)
     record = next((c for c in found.cases if c.name == case), None) if found else None
     if record is None or record.started is None:
-        return []
+        return ()
     started, ended = record.started, record.ended
-    return [
+    return tuple(
         call
         for call in evidence.calls
         if call.scenario == scenario
@@ -157,7 +158,7 @@ def calls_of(evidence: Evidence, scenario: str, case: str, provider: str) -> lis
         and call.provider == provider
         and call.arrived >= started
         and (ended is None or call.arrived <= ended)
-    ]
+    )
 
 
 def pooling(evidence: Evidence) -> Section:
