@@ -8,6 +8,7 @@ from itertools import cycle
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from reelbench.reporting.document.report import Band, Chart, Panel, Series
 from reelbench.reporting.render.palette import COLOURS, FAULT_COLOUR
@@ -18,8 +19,8 @@ NARROW = 0.05
 """Share of the x axis from which on a band has room for its name."""
 TITLE_PAD = 34
 """Points between the title and the panel, for the names."""
-LABEL_AT = -0.085
-"""Place of the labels of the y axes in widths of a panel, left of numbers of five characters: aligned without
+LABEL_PAD = 36 / 72
+"""Inches between a panel and the label of its y axis, with room for numbers of five digits: aligned without
 matplotlib's `align_ylabels`, which measures the numbers of all panels for each of them."""
 PART_COLOUR = "#5A6E82"
 
@@ -33,6 +34,8 @@ def draw(chart: Chart) -> Figure:
     for axes, panel in zip(rows, chart.panels, strict=True):
         _bands(axes, chart.bands)
         _lines(axes, panel)
+        left_of_it = axes.transAxes + ScaledTranslation(-LABEL_PAD, 0, drawn.dpi_scale_trans)
+        axes.yaxis.set_label_coords(0, 0.5, transform=left_of_it)
         axes.set_xlim(low, high)
     _names(rows[0], chart.bands, (low, high))
     rows[0].set_title(chart.title, loc="left", pad=TITLE_PAD)
@@ -46,7 +49,6 @@ def _lines(axes: Axes, panel: Panel) -> None:
         line.set(marker="o", markersize=1.6, markevery=_alone(series))
     axes.set_ylim(bottom=0)
     axes.set_ylabel(panel.y_label, fontsize=8)
-    axes.yaxis.set_label_coords(LABEL_AT, 0.5)
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.tick_params(labelsize=8)
     axes.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6)

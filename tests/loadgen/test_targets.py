@@ -196,9 +196,9 @@ async def test_a_slow_server_is_measured_within_a_budget(tmp_path: Path) -> None
     assert budget is not None
     assert (budget.seconds, budget.jobs) == (6, len(planned))
     assert budget.job_seconds >= 0.3
-    room = (6 - budget.job_seconds) / 1.05
     assert budget.expected == pytest.approx(len(planned) * budget.job_seconds)
-    assert room / 2 < budget.expected <= room
+    room = 6 - budget.job_seconds
+    assert room / 2.1 < budget.expected <= room / (1.05 if len(planned) > 3 else 1), "the fewest jobs need no reserve"
 
 
 async def test_a_model_that_the_server_refuses_ends_the_run_before_its_folder(tmp_path: Path) -> None:
