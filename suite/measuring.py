@@ -12,20 +12,17 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-import msgspec
-
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.machine.parts import Parts, own_processes
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.conditions import PROMETHEUS_VARIABLES, ahead_of, read_conditions
 from reelbench.loadgen.record.going_on import holding
-from reelbench.loadgen.record.run import RunRecord, RunState, read_run, write_run
+from reelbench.loadgen.record.run import RunRecord, RunState
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE
 from reelbench.loadgen.target.access import API_KEY_ENV
 from reelbench.reporting.document.grafana_links import live_run
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
-from reelbench.stack.endpoints import LOADGEN
 from reelbench.stack.environment import hand_over
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import ExternalRun, ExternalStack
@@ -37,6 +34,7 @@ from reelbench.stack.reopen_tsdb import reopen_tsdb
 from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
 from reelbench.suite import generators, step_summary
 from reelbench.suite.busy import look, warning
+from reelbench.suite.driven import Driven, ended_run, left_by_generator
 from reelbench.suite.generators import SHARES_DIR
 from reelbench.suite.merging import ShareError
 from reelbench.suite.trace_store import await_traces
@@ -46,9 +44,6 @@ from reelbench.telemetry.set_up import ALL, SERIES
 if TYPE_CHECKING:
     from reelbench.reporting.export import Exported
     from reelbench.reporting.render.drawing import Drawing
-
-END_DEADLINE = 10.0
-"""Seconds that a load generator has to end after its load."""
 
 
 class Stack(Protocol):
@@ -266,36 +261,6 @@ def _kind(load: Load) -> str:
     return "embedded stack" if load.target is None else "stack"
 
 
-@dataclass(frozen=True, slots=True)
-class _Driven:
-    """Load generators whose load has ended."""
-
-    children: tuple[Child, ...]
-    run: RunRecord | None
-    """None when the load never began, or is not that of the whole plan."""
-    after: float
-    """Unix time at which the first of them ended."""
-    asked: bool
-    """Whether the user asked them to end."""
-    error: ShareError | None = None
-    """Why the shares are not a run."""
-
-    def status(self, say: Callable[[str], None]) -> int:
-        """Wait for the ends of the processes; return the worst exit code."""
-        whole = self.run is not None and self.run.ended is not None
-        # with a complete record, the end by a signal is that of the suite, sent after the handler was removed
-        codes = [
-            max(0, child.ended(END_DEADLINE)) if whole else exit_code_of(child, say, asked=self.asked)
-            for child in self.children
-        ]
-        if self.error is None:
-            return max(codes)
-        if any(codes):
-            return next(code for code in codes if code)
-        say(f"error: {self.error}")
-        return self.error.exit_code
-
-
 def _drive(  # noqa: PLR0917 - the parts of a run
     load: Load,
     stack: Stack,
@@ -304,29 +269,29 @@ def _drive(  # noqa: PLR0917 - the parts of a run
     secrets: Mapping[str, str],
     show: Callable[[RunRecord], None],
     look: Callable[[], None],
-) -> _Driven:
+) -> Driven:
     """Run the load by one load generator, or by several that share the plan."""
     if load.replicas == 1:
         words = ["run", "--run-dir", str(run_dir.resolve()), "--run-id", run_dir.name, *arguments]
         child = stack.start_loadgen(words, secrets)
         with load.forwarding.to(child):
-            run = _ended_run(run_dir, child, show, look)
+            run = ended_run(run_dir, child, show, look)
         asked = load.forwarding.requested
         if run is not None and run.ended is None:
             run = left_by_generator(run_dir, run, RunState.INTERRUPTED if asked else RunState.FAILED)
-        return _Driven((child,), run, (run.ended if run is not None else None) or time.time(), asked)
+        return Driven((child,), run, (run.ended if run is not None else None) or time.time(), asked)
     with generators.rendezvous(load.rendezvous) as store:
         children = tuple(generators.start(stack, load.replicas, store, run_dir, arguments, secrets))
         with load.forwarding.to(*children):
             generators.await_end(run_dir, children, show, look)
         asked = load.forwarding.requested
         try:
-            return _Driven(children, *generators.merged_run(run_dir, load.replicas), asked)
+            return Driven(children, *generators.merged_run(run_dir, load.replicas), asked)
         except ShareError as error:
-            return _Driven(children, None, time.time(), asked, error)
+            return Driven(children, None, time.time(), asked, error)
 
 
-def _settled(stack: Stack, driven: _Driven, ahead: float) -> TelemetryEnd:
+def _settled(stack: Stack, driven: Driven, ahead: float) -> TelemetryEnd:
     """Wait until Prometheus has the metrics of all components past the end of the load."""
     run = driven.run
     after = run.ended if run is not None and run.ended is not None else driven.after
@@ -391,53 +356,6 @@ def _annotate(grafana: Grafana | None, run: RunRecord, exported: Exported | None
 
     for region in regions(run, exported.verdicts, exported.status) if exported else regions(run):
         grafana.annotate(region.key, region.started, region.ended, region.text, region.tags)
-
-
-def _ended_run(
-    run_dir: Path, child: Child, show: Callable[[RunRecord], None], look: Callable[[], None]
-) -> RunRecord | None:
-    """Wait until the load has ended, passing its record to `show` meanwhile; None when it wrote no record."""
-    while child.wait(timeout=0.1) is None:
-        look()
-        if not (run_dir / RUN_FILE).exists():
-            continue
-        run = read_run(run_dir)
-        show(run)
-        if run.ended is not None:
-            return run
-    return read_run(run_dir) if (run_dir / RUN_FILE).exists() else None
-
-
-def shown_name(child: Child) -> str:
-    """Return what a user calls a load generator, with its number where there are several."""
-    return child.name.replace(LOADGEN, "load generator")
-
-
-def left_by_generator(run_dir: Path, run: RunRecord, state: RunState) -> RunRecord:
-    """Write how a run ended whose load generator has ended without doing so; when it ended stays unknown."""
-    scenarios = [
-        msgspec.structs.replace(one, state=state) if one.state is RunState.RUNNING else one for one in run.scenarios
-    ]
-    run = msgspec.structs.replace(run, state=state, scenarios=scenarios)
-    write_run(run_dir, run)
-    return run
-
-
-def exit_code_of(child: Child, say: Callable[[str], None], *, asked: bool = False) -> int:
-    """Return the exit code of a load generator without a complete record; report when it was killed.
-
-    Where the user `asked` it to end, a kill is what the user wanted.
-    """
-    status = child.ended(END_DEADLINE)
-    if status in {-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP}:
-        return ExitCode.INTERRUPTED
-    if status == -signal.SIGKILL and asked:
-        say(f"{shown_name(child)} did not end and was killed; what it had written is kept")
-        return ExitCode.INTERRUPTED
-    if status < 0:
-        say(f"error: {shown_name(child)} {child.end()} before the load had ended; what it had written is kept")
-        return ExitCode.INCONCLUSIVE
-    return status
 
 
 def _discard(run_dir: Path, *, logs_named: bool) -> None:

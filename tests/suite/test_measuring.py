@@ -19,8 +19,9 @@ from reelbench.stack.forwarding import Forwarding
 from reelbench.stack.processes import Child
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.readiness import TelemetryEnd
+from reelbench.suite.driven import Driven, exit_code_of, left_by_generator
 from reelbench.suite.failures import explain
-from reelbench.suite.measuring import Load, _Driven, _settled, _stack_for, exit_code_of, left_by_generator
+from reelbench.suite.measuring import Load, _settled, _stack_for
 from tests.suite.made_runs import record
 
 
@@ -84,7 +85,7 @@ def test_metrics_are_awaited_from_the_end_of_the_last_load_generator_and_of_each
     external = ExternalRun(ExternalStack(Addresses("http://s", "http://p", "", "http://c"), "3.0"), tmp_path)
     embedded = EmbeddedStack(tmp_path, prometheus=PrometheusBinary(tmp_path / "prometheus", "2.42.0", "test"))
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        driven = _Driven(
+        driven = Driven(
             (Child("loadgen", process, None), Child("loadgen2", process, None)),
             record("r", ended=7.0, service_replicas=replicas),
             after=5.0,
