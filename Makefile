@@ -148,6 +148,7 @@ $(VENV)/.made: always
 	&& { [ -z "$(ASKED)" ] || [ "$$($(PYTHON) -c '$(VERSION)')" = "$$($(BIN)/python -c '$(VERSION)')" ]; } \
 	|| { $(new_environment); }
 
+# pip keeps one core busy for some seconds, so the modules of the project are compiled meanwhile.
 define new_environment
 rm -rf $(VENV); \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Reelbench needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}; name another one: make PYTHON=python3.12 ...")' \

@@ -34,8 +34,8 @@ def draw(chart: Chart) -> Figure:
     for axes, panel in zip(rows, chart.panels, strict=True):
         _bands(axes, chart.bands)
         _lines(axes, panel)
-        left_of_it = axes.transAxes + ScaledTranslation(-LABEL_PAD, 0, drawn.dpi_scale_trans)
-        axes.yaxis.set_label_coords(0, 0.5, transform=left_of_it)
+        label_place = axes.transAxes + ScaledTranslation(-LABEL_PAD, 0, drawn.dpi_scale_trans)
+        axes.yaxis.set_label_coords(0, 0.5, transform=label_place)
         axes.set_xlim(low, high)
     _names(rows[0], chart.bands, (low, high))
     rows[0].set_title(chart.title, loc="left", pad=TITLE_PAD)
